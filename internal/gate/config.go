@@ -1,0 +1,111 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/limit"
+	"github.com/portalgate/portalgate/internal/mail"
+	"github.com/portalgate/portalgate/internal/store"
+	"github.com/portalgate/portalgate/internal/ui"
+	"github.com/portalgate/portalgate/providers"
+)
+
+// Config is one gate as its operator wrote it, checked and resolved. It is
+// one configuration generation: immutable, and owning nothing that has to be
+// closed.
+type Config struct {
+	// Name is the gate's name; "main" if the operator gave none.
+	Name string
+	// PublicURL is the gate's one origin: scheme and host, no path.
+	PublicURL *url.URL
+	// Path is the prefix of the gate's own routes, "/sign-in" by default.
+	Path string
+	// UI draws the pages, in the practice's name and colour.
+	UI *ui.UI
+	// Reveal tells a visitor whether an address is on file (mode "reveal").
+	// The default, false, is mode "conceal".
+	Reveal bool
+	// Session is how long sessions last.
+	Session access.Lifetimes
+	Limits  Limits
+	// Methods are the ways to sign in, in the order they are offered.
+	Methods []Method
+	// Clients is who is on file.
+	Clients directory.Directory
+	// Sender takes the mails.
+	Sender mail.Sender
+	Log    *zap.Logger
+}
+
+// Limits are the rates that an operator may set (DESIGN section 6).
+type Limits struct {
+	// Requests is per browser network (IPv4 /32, IPv6 /64): 60 in 10 minutes.
+	Requests limit.Rate
+	// Unknown is wrong addresses per browser: 5 in 15 minutes.
+	Unknown limit.Rate
+	// Mails is per client and day: 10 in 24 hours.
+	Mails limit.Rate
+}
+
+// Method is one way to sign in, under the name its routes carry.
+type Method struct {
+	Name string
+	providers.Authenticator
+}
+
+// Options is what a Runtime needs to come to life. It lives as long as the
+// process keeps the gate, over any number of configurations.
+type Options struct {
+	// Gate is the gate's name.
+	Gate string
+	// Secret returns the root secret, 32 bytes. Called when the store is first
+	// needed, not before.
+	Secret func(context.Context) ([]byte, error)
+	// Open opens the store. Called when the store is first needed, and again,
+	// at most once a second, while it fails.
+	Open func(context.Context) (store.Backend, error)
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Front is what the server in front of the gate knows of a request.
+type Front struct {
+	// IP is the client's address, proxies the operator trusts taken into account.
+	IP netip.Addr
+	// Original is the URL as it arrived, before any rewrite.
+	Original *url.URL
+	// HTTPS reports whether the request came over TLS, or over plain HTTP from
+	// a trusted proxy that says that it got it over TLS.
+	HTTPS bool
+	// SkipLog keeps the request out of the access log.
+	SkipLog func()
+	// SignedIn is told who is asking, before the upstream is.
+	SignedIn func(Identity)
+}
+
+// Identity is who is asking, for placeholders and logs.
+type Identity struct {
+	ID, Email, Name, Method, Session string
+}
+
+// Next is what stands behind the gate.
+type Next func(http.ResponseWriter, *http.Request) error
+
+// HandlerOptions is what one place in the server's routes says.
+type HandlerOptions struct {
+	// Public are path patterns that need no sign-in ("/assets/*").
+	Public []string
+	// Audience is the assertion's "aud"; empty is the public URL.
+	Audience string
+}
