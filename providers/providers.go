@@ -37,9 +37,6 @@ type Request struct {
 	// Fields holds what was typed, by the names of the Ask before. Values are
 	// as typed: not trimmed, not checked.
 	Fields map[string]string
-	// Confirmed reports that the person was asked whether what they typed is
-	// right (see Denial.Suggestion) and said yes.
-	Confirmed bool
 }
 
 // Step is what the gate is to do next. Exactly one member is set.
@@ -53,6 +50,9 @@ type Step struct {
 type Ask struct {
 	Text   string
 	Fields []Field
+	// Life is how long what follows the answer is good for, to be told on the
+	// pages about it.
+	Life time.Duration
 }
 
 // Field is one thing to type.
@@ -79,10 +79,8 @@ type SendLink struct {
 // code with a digit too few. It is not for secrets that do not match; those
 // the gate checks.
 type Denial struct {
-	// Reason is a key of the catalogue.
+	// Reason is a key of the catalogue, shown with the form.
 	Reason string
-	// Suggestion is what the person may have meant, if there is a good guess.
-	Suggestion string
 }
 
 // Error gives the reason, for the log.

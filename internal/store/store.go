@@ -39,7 +39,8 @@ var (
 type Value struct {
 	Data []byte
 	// Expires is when the store may forget the value, and from when on it
-	// must not return it. The zero time is never.
+	// must not return it. The zero time is never. It is kept to the
+	// millisecond, dropping fractions, as are the times of an Item.
 	Expires time.Time
 }
 

@@ -1,0 +1,293 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package access holds what lets one client in, and the rules that change it.
+//
+// Everything about one client that matters at the door is one small [Record]:
+// the links that still work, the sessions, the browsers that are known, the
+// counters, and what became of earlier links. Each rule is a function of a
+// record, an input and the time; it does no I/O, reads no clock and makes no
+// random numbers. A store has only to replace one record by another atomically
+// (compare-and-swap), and using a link up, opening its session and switching
+// off its siblings is one write that happens or does not.
+//
+// The record never holds a secret, only hashes of secrets, and never an
+// address, only a keyed hash of the one that everything in it was made for:
+// when the address on file is another, none of it counts any more.
+//
+// A rule belongs here if it decides whether somebody gets in. How people are
+// asked, told or mailed does not.
+package access
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// The bounds of a record (DESIGN section 6).
+const (
+	maxLinks    = 3    // live at once; a fourth supersedes the oldest
+	maxSessions = 20   // live at once; one more ends the oldest
+	maxKnown    = 10   // browsers; one more is known in place of the oldest
+	maxPast     = 16   // links remembered
+	maxEvents   = 8    // newest kept
+	MaxSize     = 4096 // bytes, encoded
+
+	pastLife  = 90 * 24 * time.Hour  // how long a link's fate is told
+	knownLife = 180 * 24 * time.Hour // since the browser's last sign-in
+	endedLife = 24 * time.Hour       // how long an ended session can say why
+
+	// repeatLife is how long the browser that used a link may ask again for
+	// the session it got, because the answer was lost on the way.
+	repeatLife = 10 * time.Minute
+
+	// WrongAddresses is how many wrong addresses may be typed against a link
+	// before it can no longer be used by typing an address.
+	WrongAddresses = 10
+
+	// WrongCodes is how many wrong mail codes in a row turn codes off for a
+	// client (NIST SP 800-63B-4, 3.2.2). Links go on working.
+	WrongCodes = 100
+)
+
+// version is the format of an encoded record.
+const version = 1
+
+// ErrNewer is returned by Decode if the record was written by a later version
+// of this program. It must then be left as it is.
+var ErrNewer = errors.New("access record has a newer format")
+
+// Hash names a secret without giving it away: 128 bits of SHA-256.
+type Hash string
+
+// HashOf returns the hash of a secret. The secret must have enough entropy not
+// to be guessed (or be a keyed hash itself); it is not stretched.
+func HashOf(secret []byte) Hash {
+	sum := sha256.Sum256(secret)
+	return Hash(base64.RawURLEncoding.EncodeToString(sum[:16]))
+}
+
+func (h Hash) is(other Hash) bool {
+	return h != "" && subtle.ConstantTimeCompare([]byte(h), []byte(other)) == 1
+}
+
+// Record is what lets one client in. Its zero value is a client about whom
+// nothing is known yet. A Record is not safe for concurrent use; decode one
+// for each change.
+type Record struct {
+	Version int `json:"v"`
+	// Client is the client's id.
+	Client string `json:"i"`
+	// Address is the keyed hash of the address that everything here was made
+	// for. See Bind.
+	Address  Hash      `json:"a,omitempty"`
+	Links    []Link    `json:"l,omitempty"`
+	Sessions []Session `json:"s,omitempty"`
+	Known    []Known   `json:"k,omitempty"`
+	Past     []Past    `json:"p,omitempty"`
+	// Forgot is when the newest of the links was retired that memory has no
+	// room for any more. A link made before that is not taken on again.
+	Forgot int64 `json:"g,omitempty"`
+	// WrongCodes counts wrong mail codes since the last right one.
+	WrongCodes int `json:"w,omitempty"`
+	// Events are the newest things that happened, each written with the change
+	// it tells of.
+	Events []Event `json:"e,omitempty"`
+}
+
+// Link is an emailed link that works. Times are Unix seconds, here and in the
+// whole record.
+type Link struct {
+	Hash    Hash  `json:"h"` // of its secret
+	Made    int64 `json:"c"`
+	Expires int64 `json:"x"`
+	// ReturnTo is the page to land on, a path; empty is the start page.
+	ReturnTo string `json:"r,omitempty"`
+	// Shared makes the session that of a shared computer.
+	Shared bool `json:"s,omitempty"`
+	// Wrong counts the wrong addresses typed against it.
+	Wrong int `json:"w,omitempty"`
+}
+
+// Known is a browser in which the client has signed in before. It makes
+// signing in more comfortable and is never enough by itself.
+type Known struct {
+	Hash Hash  `json:"h"` // of the random id in its cookie
+	Used int64 `json:"u"` // last sign-in
+}
+
+// Past is what became of a link.
+type Past struct {
+	Hash  Hash  `json:"h"`
+	State State `json:"w"`
+	At    int64 `json:"t"`
+	// Life is how long the link was good for, in seconds.
+	Life int64 `json:"f,omitempty"`
+	// Nonce and Session name who used the link and what they got, for the
+	// repetition of an answer that was lost. Only for a used link.
+	Nonce   Hash `json:"n,omitempty"`
+	Session Hash `json:"s,omitempty"`
+	// ReturnTo is where the used link led.
+	ReturnTo string `json:"r,omitempty"`
+}
+
+// Event is one thing that happened.
+type Event struct {
+	At     int64  `json:"t"`
+	What   string `json:"w"`
+	Method string `json:"m,omitempty"`
+}
+
+// State is what is so with a link. Its text is the stem of the catalogue keys
+// that tell it to people.
+type State string
+
+// The states of a link.
+const (
+	Live          State = "live"
+	Used          State = "used"
+	Expired       State = "expired"
+	NewerAsked    State = "newer.asked"    // a later link took its place
+	NewerSignedIn State = "newer.signedin" // another link was used
+	StoppedClient State = "stopped.client" // switched off from the mail, or by signing out everywhere
+	StoppedOffice State = "stopped.practice"
+	NoLink        State = "nolink" // never heard of, or too long ago
+)
+
+// Decode reads a record. No data is an empty record.
+func Decode(data []byte) (*Record, error) {
+	if len(data) == 0 {
+		return &Record{}, nil
+	}
+	var r Record
+	if err := json.Unmarshal(data, &r); err != nil {
+		return nil, fmt.Errorf("decoding access record: %v", err)
+	}
+	if r.Version > version {
+		return nil, ErrNewer
+	}
+	return &r, nil
+}
+
+// Encode writes the record in at most MaxSize bytes, forgetting what may be
+// forgotten at now, and says when the rest may be: the zero time is never.
+func (r *Record) Encode(now time.Time) (data []byte, expires time.Time) {
+	r.Version = version
+	r.prune(now)
+	for {
+		data, err := json.Marshal(r)
+		if err != nil {
+			panic("access: " + err.Error()) // plain data always encodes
+		}
+		if len(data) <= MaxSize {
+			return data, r.expires()
+		}
+		r.shrink()
+	}
+}
+
+// shrink gives up the least important thing: what happened, what became of
+// old links, and only then the oldest session or link.
+func (r *Record) shrink() {
+	switch {
+	case len(r.Events) > 1:
+		r.Events = r.Events[1:]
+	case len(r.Past) > 4:
+		r.forget(1)
+	case len(r.Sessions) > 1:
+		r.Sessions = r.Sessions[1:]
+	case len(r.Links) > 1:
+		r.Links = r.Links[1:]
+	case len(r.Known) > 0:
+		r.Known = r.Known[1:]
+	default:
+		panic("access: a record of one session and one link is too large")
+	}
+}
+
+// expires is when nothing in the record counts any more.
+func (r *Record) expires() time.Time {
+	if r.WrongCodes > 0 {
+		return time.Time{} // a count of failures is never forgotten by waiting
+	}
+	var last int64
+	for _, p := range r.Past {
+		last = max(last, p.At+secs(pastLife))
+	}
+	for _, k := range r.Known {
+		last = max(last, k.Used+secs(knownLife))
+	}
+	for _, l := range r.Links {
+		last = max(last, l.Expires+secs(pastLife)) // it will be remembered
+	}
+	for _, s := range r.Sessions {
+		last = max(last, s.Dead, s.Ended+secs(endedLife))
+	}
+	for _, e := range r.Events {
+		last = max(last, e.At+secs(endedLife))
+	}
+	return time.Unix(last+1, 0)
+}
+
+// prune moves what is over into memory and forgets what is long over.
+func (r *Record) prune(now time.Time) {
+	t := now.Unix()
+	r.Links = keep(r.Links, func(l Link) bool {
+		if t < l.Expires {
+			return true
+		}
+		r.remember(Past{Hash: l.Hash, State: Expired, At: l.Expires, Life: l.Expires - l.Made})
+		return false
+	})
+	r.Past = keep(r.Past, func(p Past) bool { return t < p.At+secs(pastLife) })
+	r.forget(len(r.Past) - maxPast)
+	r.Known = keep(r.Known, func(k Known) bool { return t < k.Used+secs(knownLife) })
+	r.Known = newest(r.Known, maxKnown)
+	r.Sessions = keep(r.Sessions, func(s Session) bool {
+		over := s.Dead
+		if s.Ended != 0 {
+			over = s.Ended
+		}
+		return t < over+secs(endedLife)
+	})
+	r.Events = newest(r.Events, maxEvents)
+}
+
+func (r *Record) remember(p Past) {
+	if len(p.ReturnTo) > 128 {
+		p.ReturnTo = "" // memory is small; the start page will do
+	}
+	r.Past = append(r.Past, p)
+}
+
+// forget drops the n oldest memories.
+func (r *Record) forget(n int) {
+	for ; n > 0; n-- {
+		r.Forgot = max(r.Forgot, r.Past[0].At)
+		r.Past = r.Past[1:]
+	}
+}
+
+func (r *Record) event(now time.Time, what, method string) {
+	r.Events = append(r.Events, Event{At: now.Unix(), What: what, Method: method})
+}
+
+func secs(d time.Duration) int64 { return int64(d / time.Second) }
+
+// keep is slices.DeleteFunc the other way round, leaving nil for nothing.
+func keep[T any](s []T, ok func(T) bool) []T {
+	var out []T
+	for _, v := range s {
+		if ok(v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func newest[T any](s []T, n int) []T { return s[max(0, len(s)-n):] }

@@ -1,0 +1,180 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package access
+
+import "time"
+
+// Lifetimes are how long sessions last. All must be positive.
+type Lifetimes struct {
+	// Idle is the time without activity after which a session ends: 30 minutes
+	// by default. Absolute is its end however active: 12 hours.
+	Idle, Absolute time.Duration
+	// SharedIdle and SharedAbsolute are the same on a shared computer: 10
+	// minutes and 1 hour.
+	SharedIdle, SharedAbsolute time.Duration
+}
+
+// Session is one browser that is signed in.
+type Session struct {
+	Hash   Hash   `json:"h"` // of the secret in its cookie
+	Method string `json:"m"` // how it was opened
+	Kind   string `json:"k,omitempty"`
+	Made   int64  `json:"c"`
+	Used   int64  `json:"u"`
+	// Dead is its absolute end by the lifetimes it was opened under.
+	Dead   int64 `json:"x"`
+	Shared bool  `json:"s,omitempty"`
+	// Ended and Why tell of a session that was ended before its time.
+	Ended int64 `json:"e,omitempty"`
+	Why   End   `json:"y,omitempty"`
+}
+
+// End is why a session is over. Its text is the catalogue key that tells it.
+type End string
+
+// The ends of a session.
+const (
+	ByIdle      End = "ended.idle"
+	ByAge       End = "ended.max"
+	BySignOut   End = "ended.here"      // this browser signed out
+	ByElsewhere End = "ended.elsewhere" // ended from another browser
+	ByPractice  End = "ended.practice"
+)
+
+// Over returns why the session is over at now, or "" if it is not. Lifetimes
+// that were shortened since hold at once; longer ones do not revive it.
+func (s Session) Over(now time.Time, lt Lifetimes) End {
+	idle, absolute := lt.Of(s)
+	t := now.Unix()
+	switch {
+	case s.Ended != 0:
+		return s.Why
+	case t >= s.Dead || t >= s.Made+secs(absolute):
+		return ByAge
+	case t >= s.Used+secs(idle):
+		return ByIdle
+	}
+	return ""
+}
+
+// Of returns the lifetimes that hold for s.
+func (lt Lifetimes) Of(s Session) (idle, absolute time.Duration) {
+	if s.Shared {
+		return lt.SharedIdle, lt.SharedAbsolute
+	}
+	return lt.Idle, lt.Absolute
+}
+
+// Ends returns when s will end without further activity, and at the latest.
+func (s Session) Ends(lt Lifetimes) (idle, absolute time.Time) {
+	i, a := lt.Of(s)
+	abs := min(s.Dead, s.Made+secs(a))
+	return time.Unix(min(s.Used+secs(i), abs), 0), time.Unix(abs, 0)
+}
+
+// Session finds a session by the hash of its secret, over or not.
+func (r *Record) Session(h Hash) (Session, bool) {
+	for _, s := range r.Sessions {
+		if s.Hash.is(h) {
+			return s, true
+		}
+	}
+	return Session{}, false
+}
+
+// Live returns the sessions that are not over, oldest first.
+func (r *Record) Live(now time.Time, lt Lifetimes) []Session {
+	return keep(r.Sessions, func(s Session) bool { return s.Over(now, lt) == "" })
+}
+
+// Touch notes activity in a session. It reports whether it changed anything: a
+// session that is over stays over, and activity is noted once in every grain.
+func (r *Record) Touch(now time.Time, h Hash, lt Lifetimes, grain time.Duration) bool {
+	for i := range r.Sessions {
+		s := &r.Sessions[i]
+		if !s.Hash.is(h) {
+			continue
+		}
+		if s.Over(now, lt) != "" || now.Unix() < s.Used+secs(grain) {
+			return false
+		}
+		s.Used = now.Unix()
+		return true
+	}
+	return false
+}
+
+// EndSession ends one session and reports whether it was still going.
+func (r *Record) EndSession(now time.Time, h Hash, why End) bool {
+	for i := range r.Sessions {
+		if r.Sessions[i].Hash.is(h) && r.Sessions[i].end(now, why) {
+			r.event(now, "signed_out", "")
+			return true
+		}
+	}
+	return false
+}
+
+// EndAll signs the client out everywhere: sessions end, links stop working and
+// no browser is known any more. here is the session that asked, if any.
+func (r *Record) EndAll(now time.Time, here Hash) {
+	for i := range r.Sessions {
+		why := ByElsewhere
+		if r.Sessions[i].Hash.is(here) {
+			why = BySignOut
+		}
+		r.Sessions[i].end(now, why)
+	}
+	r.stopLinks(now, StoppedClient)
+	r.Known = nil
+	r.event(now, "signed_out_everywhere", "")
+}
+
+// Knows reports whether a browser is known.
+func (r *Record) Knows(now time.Time, browser Hash) bool {
+	for _, k := range r.Known {
+		if k.Hash.is(browser) && now.Unix() < k.Used+secs(knownLife) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Session) end(now time.Time, why End) bool {
+	if s.Ended != 0 {
+		return false
+	}
+	s.Ended, s.Why = now.Unix(), why
+	return true
+}
+
+// open adds a session, ending the oldest if there are too many.
+func (r *Record) open(now time.Time, s Session, lt Lifetimes) Session {
+	_, absolute := lt.Of(s)
+	s.Made, s.Used, s.Dead = now.Unix(), now.Unix(), now.Add(absolute).Unix()
+	live := r.Live(now, lt)
+	if over := len(live) - (maxSessions - 1); over > 0 {
+		for _, old := range live[:over] {
+			r.EndSession(now, old.Hash, ByElsewhere)
+		}
+	}
+	r.Sessions = append(r.Sessions, s)
+	if over := len(r.Sessions) - maxSessions; over > 0 {
+		// The memory of ended sessions goes first; there are enough of them.
+		r.Sessions = keep(r.Sessions, func(o Session) bool {
+			if over > 0 && o.Over(now, lt) != "" {
+				over--
+				return false
+			}
+			return true
+		})
+	}
+	return s
+}
+
+// know puts a browser among the known, newest last.
+func (r *Record) know(now time.Time, browser Hash) {
+	r.Known = keep(r.Known, func(k Known) bool { return !k.Hash.is(browser) })
+	r.Known = newest(append(r.Known, Known{browser, now.Unix()}), maxKnown)
+}

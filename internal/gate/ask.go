@@ -1,0 +1,262 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/store"
+	"github.com/portalgate/portalgate/internal/ui"
+	"github.com/portalgate/portalgate/providers"
+)
+
+// start shows what a method asks for first.
+func (v *visit) start(m Method) {
+	v.jar.sweep(v.w)
+	ask := v.ask(m)
+	if ask == nil {
+		return
+	}
+	v.show(v.askPage(m, ask, v.jar.newest(v.w), answers{back: v.back()}))
+}
+
+// ask returns the form a method begins with; nil if it has none to give, which
+// was then said.
+func (v *visit) ask(m Method) *providers.Ask {
+	step, err := m.Start(v.r.Context(), providers.Request{})
+	if err != nil || step.Ask == nil {
+		v.Log.Error("a sign-in method does not begin", zap.String("method", m.Name), zap.Error(err))
+		_ = v.unknown(errMethod)
+		return nil
+	}
+	return step.Ask
+}
+
+// answers is what a form held when it is shown again.
+type answers struct {
+	back   string
+	fields map[string]string
+	shared bool
+	// wrong is the key of what is wrong with the field badField.
+	wrong, badField string
+}
+
+// askPage is the page of a method's question.
+func (v *visit) askPage(m Method, ask *providers.Ask, f *flow, a answers) ui.Page {
+	form := ui.Form{
+		Hidden:  []ui.Hidden{{Name: "return_to", Value: a.back}},
+		Shared:  true,
+		Buttons: []ui.Button{{Key: ask.Text + ".button", Weight: ui.Main}},
+	}
+	form.SharedTicked = a.shared
+	for _, field := range ask.Fields {
+		form.Fields = append(form.Fields, ui.Field{
+			Name: field.Name, Label: ask.Text + ".label", Hint: ask.Text + ".hint", Kind: ui.EmailField,
+			Value: a.fields[field.Name], Wrong: field.Name == a.badField,
+		})
+	}
+	page := ui.Page{Title: ask.Text + ".title", Wrong: a.wrong, Body: []ui.Block{
+		ui.Lead(ask.Text + ".lead"), v.form(f, "/"+methodPath(m), form),
+	}}
+	if a.wrong != "" {
+		page.Status = http.StatusUnprocessableEntity
+	}
+	return page
+}
+
+// proceed takes what was typed to the method and does what it answers.
+func (v *visit) proceed(m Method) {
+	p, ok := v.read()
+	if !ok {
+		return
+	}
+	ask := v.ask(m)
+	if ask == nil {
+		return
+	}
+	a := answers{back: safeReturn(p.Get("return_to"), v.Path), fields: map[string]string{}, shared: p.Get("shared") == "1"}
+	for _, field := range ask.Fields {
+		a.fields[field.Name] = p.Get(field.Name)
+	}
+	if p.flow == nil {
+		v.crossed(p, v.askPage(m, ask, v.jar.newest(v.w), a))
+		return
+	}
+	for _, field := range ask.Fields {
+		if a.wrong = wrongAddress(a.fields[field.Name]); a.wrong != "" {
+			a.badField = field.Name
+			v.show(v.askPage(m, ask, p.flow, a))
+			return
+		}
+		typed, _ := address.Parse(a.fields[field.Name])
+		if s, ok := typed.Suggestion(); ok && p.Get("confirmed") == "" {
+			v.show(v.typoPage(m, p.flow, field.Name, typed, s, a))
+			return
+		}
+	}
+	step, err := m.Continue(v.r.Context(), providers.Request{Fields: a.fields})
+	var denial *providers.Denial
+	switch {
+	case errors.As(err, &denial):
+		a.wrong, a.badField = denial.Reason, ask.Fields[0].Name
+		v.show(v.askPage(m, ask, p.flow, a))
+	case err != nil || step.SendLink == nil:
+		v.Log.Error("a sign-in method does not go on", zap.String("method", m.Name), zap.Error(err))
+		_ = v.unknown(errMethod)
+	default:
+		to, err := address.Parse(step.SendLink.Address)
+		if err != nil {
+			v.odd(http.StatusBadRequest)
+			return
+		}
+		v.sendLink(p.flow, to, order{life: step.SendLink.Life, back: a.back, shared: a.shared, shown: to.String()})
+	}
+}
+
+// wrongAddress returns the key of what is wrong with an address; empty if
+// nothing is.
+func wrongAddress(s string) string {
+	switch _, err := address.Parse(s); {
+	case errors.Is(err, address.ErrEmpty):
+		return "email.empty"
+	case errors.Is(err, address.ErrSigns):
+		return "email.signs"
+	case err != nil:
+		return "email.shape"
+	}
+	return ""
+}
+
+// typoPage asks back about a domain one slip away from a well-known one, for
+// every address alike, known or not.
+func (v *visit) typoPage(m Method, f *flow, field string, typed, meant address.Address, a answers) ui.Page {
+	hidden := func(email string) ui.Form {
+		form := ui.Form{Hidden: []ui.Hidden{
+			{Name: field, Value: email}, {Name: "confirmed", Value: "1"}, {Name: "return_to", Value: a.back},
+		}}
+		if a.shared {
+			form.Hidden = append(form.Hidden, ui.Hidden{Name: "shared", Value: "1"})
+		}
+		return v.form(f, "/"+methodPath(m), form)
+	}
+	yes, no := hidden(meant.String()), hidden(typed.String())
+	yes.Buttons = []ui.Button{{Key: "typo.yes", Weight: ui.Main}}
+	no.Buttons = []ui.Button{{Key: "typo.no", Weight: ui.Other}}
+	return ui.Page{
+		Title: "typo.title", Slots: ui.Slots{"typed": typed.String(), "suggestion": meant.String()},
+		Body: []ui.Block{ui.Lead("typo.lead"), yes, no},
+	}
+}
+
+// order is a link to be mailed.
+type order struct {
+	life   time.Duration
+	back   string
+	shared bool
+	// shown is what this browser may be shown of the address.
+	shown string
+	// again reports that the link is asked for in place of another; stranger
+	// that the browser has not shown to be the client's: it then gets no more
+	// than that mail is sent.
+	again, stranger bool
+}
+
+// letter is what the queue holds for one mail: nothing that signs in.
+type letter struct {
+	Address string `json:"a"`
+	Made    int64  `json:"c"`
+	Life    int64  `json:"l"`
+	Back    string `json:"r,omitempty"`
+	Shared  bool   `json:"s,omitempty"`
+}
+
+// sendLink is the effect of a method's SendLink. In mode "conceal" it does the
+// same for every address: one count, one queue item, one answer. Who is on
+// file is looked up by the worker, when the answer has left.
+func (v *visit) sendLink(f *flow, to address.Address, o order) {
+	ctx := v.r.Context()
+	onFile := true
+	if v.Reveal {
+		c, err := v.Clients.ByAddress(ctx, to)
+		if err != nil && !errors.Is(err, directory.ErrNotFound) {
+			_ = v.unknown(err)
+			return
+		}
+		onFile = err == nil && c.Access && c.EmailOK
+	}
+	d, err := v.eng.backend.Allow(ctx, v.mailLimits(f, to, onFile))
+	if err != nil {
+		_ = v.unknown(err)
+		return
+	}
+	if !d.Allowed {
+		v.audit("link_refused", zap.String("because", "limit"))
+		v.wait(d.RetryAfter, v.onlyMailLimits(d))
+		return
+	}
+	if !onFile {
+		v.audit("address_unknown")
+		v.show(v.unknownPage(to))
+		return
+	}
+	item, err := v.eng.queue(ctx, v.now, to, o)
+	if err != nil {
+		_ = v.unknown(err)
+		return
+	}
+	v.audit("link_asked")
+	if !o.stranger {
+		v.jar.remember(v.w, &asked{
+			Item: item, Life: int64(o.life / time.Second), Address: to.String(), Shown: o.shown,
+			Shared: o.shared, Again: o.again,
+		})
+		v.redirect(v.Path + "/code")
+		return
+	}
+	v.redirect(v.Path + "/link?again=1#")
+}
+
+// queue puts a mail in the queue, durably, and returns the item's id, from
+// which its link and code are derived.
+func (e *engine) queue(ctx context.Context, now time.Time, to address.Address, o order) (id string, err error) {
+	l := letter{Address: to.String(), Made: now.Unix(), Life: int64(o.life / time.Second), Shared: o.shared}
+	if o.back != "/" {
+		l.Back = o.back
+	}
+	data, err := json.Marshal(l)
+	if err != nil {
+		return "", err
+	}
+	id = base64.RawURLEncoding.EncodeToString(randomBytes(32))
+	err = e.backend.Put(ctx, store.Item{ID: id, Data: data, Due: now, Expires: now.Add(o.life)})
+	if err != nil {
+		return "", err
+	}
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+	return id, nil
+}
+
+// unknownPage says, in mode "reveal", that an address is not on file.
+func (v *visit) unknownPage(typed address.Address) ui.Page {
+	return ui.Page{
+		Status: http.StatusUnprocessableEntity, Title: "unknown.title", Slots: ui.Slots{"typed": typed.String()},
+		Body: []ui.Block{
+			ui.Lead("unknown.lead"), ui.Text("unknown.tip"),
+			ui.Link{Key: "unknown.other", Href: v.Path + "/" + methodPath(v.Methods[0]), Weight: ui.Main},
+			ui.Text("unknown.reach"),
+		},
+	}
+}

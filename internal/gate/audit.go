@@ -1,0 +1,57 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"errors"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/portalgate/portalgate/internal/store"
+)
+
+var (
+	errClosed = errors.New("the store is not open")
+	errMethod = errors.New("the sign-in method is broken")
+)
+
+// audit tells what happened and from where, under one logger name. Clients are
+// named by id; an address, a link or a code never goes in.
+func (v *visit) audit(what string, fields ...zap.Field) {
+	v.Log.Named("audit").Info(what, append(fields, zap.String("from", v.front.IP.String()))...)
+}
+
+func ignoreNotFound(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// browserKind names a browser for people, from what it says of itself. It is
+// never trusted with more.
+func browserKind(agent string) string {
+	pick := func(names ...string) string {
+		for i := 0; i+1 < len(names); i += 2 {
+			if strings.Contains(agent, names[i]) {
+				return names[i+1]
+			}
+		}
+		return ""
+	}
+	browser := pick("Edg", "Edge", "OPR/", "Opera", "SamsungBrowser", "Samsung Internet", "FxiOS", "Firefox",
+		"Firefox", "Firefox", "CriOS", "Chrome", "Chrome", "Chrome", "Safari", "Safari")
+	system := pick("iPhone", "iPhone", "iPad", "iPad", "Android", "Android", "Windows", "Windows",
+		"CrOS", "Chromebook", "Mac OS", "Mac", "Linux", "Linux")
+	switch {
+	case browser == "" && system == "":
+		return "another program"
+	case system == "":
+		return browser
+	case browser == "":
+		return system
+	}
+	return browser + " on " + system
+}

@@ -1,0 +1,220 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"crypto/subtle"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/limit"
+	"github.com/portalgate/portalgate/internal/session"
+	"github.com/portalgate/portalgate/internal/ui"
+)
+
+const codeDigits = 8
+
+// sent is the page of a browser that has asked for a link.
+func (v *visit) sent() {
+	if len(v.jar.asked) == 0 {
+		v.redirect(v.Path)
+		return
+	}
+	v.show(v.sentPage(v.jar.newest(v.w), ""))
+}
+
+// sentPage says what to do now. In mode "conceal" it is the same for every
+// address. wrong is the key of what was wrong with a typed code.
+func (v *visit) sentPage(f *flow, wrong string) ui.Page {
+	a := v.jar.asked[0]
+	page := ui.Page{Title: "sent.title", Wrong: wrong, Slots: ui.Slots{
+		"typed": a.Shown, "masked": a.Shown, "life": ui.Life(time.Duration(a.Life) * time.Second),
+	}}
+	if wrong != "" {
+		page.Status = http.StatusUnprocessableEntity
+	}
+	lead := ui.Lead("sent.conceal.lead")
+	switch {
+	case a.Again:
+		page.Title, lead = "again.title", "again.lead"
+	case v.Reveal:
+		lead = "sent.reveal.lead"
+	}
+	page.Body = []ui.Block{
+		lead,
+		ui.Steps{Numbered: true, Keys: []string{"sent.step1", "sent.step2"}},
+		ui.Text("sent.life"),
+	}
+	head := []ui.Block{ui.Heading("sent.code.head"), ui.Text("sent.code.lead")}
+	if a.Shared {
+		head = []ui.Block{ui.Text("sent.shared")}
+	}
+	page.Body = append(page.Body, head...)
+	page.Body = append(page.Body, v.form(f, "/code", ui.Form{
+		Fields: []ui.Field{{
+			Name: "code", Label: "sent.code.label", Hint: "sent.code.hint", Kind: ui.CodeField, Wrong: wrong != "",
+		}},
+		Buttons: []ui.Button{{Key: "sent.code.button", Weight: ui.Main}},
+	}))
+	if !v.Reveal && !a.Again {
+		page.Body = append(page.Body, ui.Tip("sent.conceal.none"))
+	}
+	if !a.Again {
+		repeat := ui.Form{
+			Hidden:  []ui.Hidden{{Name: "email", Value: a.Address}, {Name: "confirmed", Value: "1"}},
+			Buttons: []ui.Button{{Key: "sent.again", Weight: ui.Other}},
+		}
+		if a.Shared {
+			repeat.Hidden = append(repeat.Hidden, ui.Hidden{Name: "shared", Value: "1"})
+		}
+		page.Body = append(page.Body, v.form(f, "/"+methodPath(v.Methods[0]), repeat))
+	}
+	page.Body = append(page.Body,
+		ui.Link{Key: "sent.none", Href: v.Path + "/help"},
+		ui.Link{Key: "sent.other", Href: v.Path + "/" + methodPath(v.Methods[0])})
+	return page
+}
+
+// code takes the code from a mail, in the browser that asked for the mail.
+// Whatever is wrong with it, for a known address and for any other, the same
+// is counted, read and written, and the same said.
+func (v *visit) code() {
+	p, ok := v.read()
+	switch {
+	case !ok:
+		return
+	case len(v.jar.asked) == 0:
+		v.redirect(v.Path)
+		return
+	case p.flow == nil:
+		v.crossed(p, v.sentPage(v.jar.newest(v.w), ""))
+		return
+	}
+	code := strings.NewReplacer(" ", "", "-", "", "\u00a0", "").Replace(p.Get("code"))
+	if len(code) != codeDigits || strings.Trim(code, "0123456789") != "" {
+		v.show(v.sentPage(p.flow, "code.empty"))
+		return
+	}
+	d, err := v.eng.backend.Allow(v.r.Context(), v.codeLimits(p.flow))
+	if err != nil {
+		_ = v.unknown(err)
+		return
+	}
+	tried, over := v.tried(d)
+	switch {
+	case over:
+		v.wait(d.RetryAfter, false)
+		return
+	case len(tried) == 0:
+		v.show(v.sentPage(p.flow, "code.spent"))
+		return
+	}
+	var match *asked
+	for _, a := range tried {
+		if subtle.ConstantTimeCompare([]byte(v.eng.keys.mailCode(a.Item)), []byte(code)) == 1 {
+			match = a
+		}
+	}
+	if match == nil {
+		v.countWrongCode(tried[0])
+		return
+	}
+	o, err := v.codeLink(match)
+	if err != nil {
+		_ = v.unknown(err)
+		return
+	}
+	switch {
+	case o.state == access.NoLink:
+		v.countWrongCode(match)
+	case o.state != access.Live && o.state != access.Used:
+		v.show(v.sentPage(p.flow, "code.old"))
+	default:
+		v.signIn(p.flow, o, access.Redemption{Link: o.hash, Repeat: o.state == access.Used, Code: true, Shared: match.Shared})
+	}
+}
+
+// tried returns the links whose codes may still be tried, and whether it is
+// the browser or its network that has to wait.
+func (v *visit) tried(d limit.Decision) (links []*asked, over bool) {
+	refused := make(map[int]bool)
+	for _, i := range d.Refused {
+		refused[i] = true
+		over = over || i >= len(v.jar.asked)
+	}
+	for i, a := range v.jar.asked {
+		if !refused[i] {
+			links = append(links, a)
+		}
+	}
+	return links, over
+}
+
+// codeLink finds the link that a right code belongs to.
+func (v *visit) codeLink(a *asked) (opened, error) {
+	o := opened{state: access.NoLink}
+	c, to, err := v.addressee(a)
+	if err != nil || c.ID == "" {
+		return o, err
+	}
+	tag := v.eng.records.Tag(c.ID)
+	secret := v.eng.keys.linkSecret(a.Item)
+	return v.look(&flow{Token: session.Token(tag, secret), Browser: to.Canonical()})
+}
+
+// addressee returns the client at the address that was asked for, if there is
+// one who may sign in.
+func (v *visit) addressee(a *asked) (directory.Client, address.Address, error) {
+	to, err := address.Parse(a.Address)
+	if err != nil {
+		return directory.Client{}, to, nil
+	}
+	c, err := v.Clients.ByAddress(v.r.Context(), to)
+	if errors.Is(err, directory.ErrNotFound) || err == nil && !c.Access {
+		return directory.Client{}, to, nil
+	}
+	return c, to, err
+}
+
+// countWrongCode counts a wrong code for the client, or does the same work on
+// a record that is nobody's, and says that it was wrong.
+func (v *visit) countWrongCode(a *asked) {
+	c, to, err := v.addressee(a)
+	if err != nil {
+		_ = v.unknown(err)
+		return
+	}
+	tag, bound := v.eng.records.Tag(c.ID), v.eng.records.Address(to)
+	if c.ID == "" {
+		tag = v.eng.records.Scratch(to)
+	}
+	off := false
+	err = v.eng.records.Update(v.r.Context(), tag, func(now time.Time, r *access.Record) error {
+		r.Bind(now, c.ID, bound)
+		r.WrongCode(now)
+		off = r.CodesOff()
+		return nil
+	})
+	if err != nil {
+		_ = v.unknown(err)
+		return
+	}
+	if c.ID != "" {
+		v.audit("code_wrong", zap.String("client", c.ID), zap.Bool("codes_off", off))
+	} else {
+		v.audit("code_wrong")
+	}
+	v.wrongCode()
+}
+
+func (v *visit) wrongCode() {
+	v.show(v.sentPage(v.jar.newest(v.w), "code.wrong"))
+}

@@ -1,0 +1,314 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/seal"
+	"github.com/portalgate/portalgate/internal/session"
+)
+
+// The gate's cookies. The session's holds a token; the others are sealed and
+// hold what is half done, so that no gate and no configuration has to.
+const (
+	maxFlows   = 5
+	maxAsked   = 3
+	maxKnownIn = 4 // clients one browser is known for
+
+	flowLife  = 24 * time.Hour
+	openLife  = time.Hour // of a flow, once a link was opened in it
+	knownLife = 180 * 24 * time.Hour
+)
+
+// flow is one sign-in that a browser has begun. Forms belong to one.
+type flow struct {
+	id string
+	// Nonce is what makes forms and redemptions this flow's own.
+	Nonce []byte `json:"n"`
+	// Browser names the browser for limits, the same in all its flows.
+	Browser string `json:"b"`
+	Made    int64  `json:"c"`
+	// Token is the link or stop token that was opened.
+	Token string `json:"t,omitempty"`
+	Stop  bool   `json:"s,omitempty"`
+	// Proved reports that the right address was typed for the stop token.
+	Proved bool `json:"p,omitempty"`
+}
+
+func (f *flow) life() time.Duration {
+	if f.Token != "" {
+		return openLife
+	}
+	return flowLife
+}
+
+// asked is the memory of a browser that asked for a link.
+type asked struct {
+	id   string
+	Item string `json:"i"` // of the queue
+	Made int64  `json:"c"`
+	Life int64  `json:"l"` // of the link, in seconds
+	// Address is where the link was to go, Shown what may be shown of it.
+	Address string `json:"a"`
+	Shown   string `json:"d"`
+	Shared  bool   `json:"s,omitempty"`
+	// Again reports that the link was asked for in place of another.
+	Again bool `json:"g,omitempty"`
+}
+
+// knownTo is one client for whom a browser is known.
+type knownTo struct {
+	Tag  string `json:"t"`
+	ID   []byte `json:"i"`
+	Used int64  `json:"u"`
+}
+
+// jar is what a request's cookies hold for one gate, and what its answer
+// changes about them.
+type jar struct {
+	base   string
+	secure bool
+	keys   *keys
+	now    time.Time
+
+	session string
+	flows   []*flow  // newest first
+	asked   []*asked // newest first
+	known   []knownTo
+	spoilt  []string // names to be cleared: duplicate, over, or not ours
+}
+
+func cookieBase(gate string, secure bool) string {
+	if secure {
+		return "__Host-portalgate-" + gate
+	}
+	return "portalgate-" + gate
+}
+
+// openJar reads the gate's cookies. A name that comes twice is taken for
+// neither: one of the two was planted (RFC 6265bis, 8.6).
+func openJar(r *http.Request, gate string, secure bool, k *keys, now time.Time) *jar {
+	j := &jar{base: cookieBase(gate, secure), secure: secure, keys: k, now: now}
+	values := make(map[string]string)
+	for _, c := range r.Cookies() {
+		if !j.ours(c.Name) {
+			continue
+		}
+		if _, twice := values[c.Name]; twice || c.Value == "" {
+			j.spoilt = append(j.spoilt, c.Name)
+			values[c.Name] = ""
+			continue
+		}
+		values[c.Name] = c.Value
+	}
+	for name, value := range values {
+		if value == "" || !j.take(strings.TrimPrefix(name, j.base), value) {
+			j.spoilt = append(j.spoilt, name)
+		}
+	}
+	slices.Sort(j.spoilt)
+	j.spoilt = slices.Compact(j.spoilt)
+	slices.SortFunc(j.flows, func(a, b *flow) int { return newer(a.Made, b.Made, a.id, b.id) })
+	slices.SortFunc(j.asked, func(a, b *asked) int { return newer(a.Made, b.Made, a.id, b.id) })
+	return j
+}
+
+// ours reports whether a cookie is this gate's, not that of another gate with a
+// longer name.
+func (j *jar) ours(name string) bool {
+	rest, ok := strings.CutPrefix(name, j.base)
+	return ok && (rest == "" || rest == "-known" ||
+		strings.HasPrefix(rest, "-flow-") || strings.HasPrefix(rest, "-asked-"))
+}
+
+func newer(a, b int64, ida, idb string) int {
+	if a != b {
+		return int(min(max(b-a, -1), 1))
+	}
+	return strings.Compare(ida, idb)
+}
+
+// take keeps one cookie if it is good. rest is its name after the base.
+func (j *jar) take(rest, value string) bool {
+	if rest == "" {
+		j.session = value
+		return true
+	}
+	t := j.now.Unix()
+	if id, ok := strings.CutPrefix(rest, "-flow-"); ok {
+		f := &flow{id: id}
+		if !unsealJSON(j.keys.flow, value, id, f) || t >= f.Made+int64(f.life()/time.Second) {
+			return false
+		}
+		j.flows = append(j.flows, f)
+		return true
+	}
+	if id, ok := strings.CutPrefix(rest, "-asked-"); ok {
+		a := &asked{id: id}
+		if !unsealJSON(j.keys.asked, value, id, a) || t >= a.Made+a.Life {
+			return false
+		}
+		j.asked = append(j.asked, a)
+		return true
+	}
+	if rest == "-known" {
+		return unsealJSON(j.keys.known, value, "", &j.known)
+	}
+	return false
+}
+
+// flow returns the flow with an id, or nil.
+func (j *jar) flow(id string) *flow {
+	for _, f := range j.flows {
+		if f.id == id {
+			return f
+		}
+	}
+	return nil
+}
+
+// withToken returns the newest flow in which a link (or stop link) was opened.
+func (j *jar) withToken(stop bool) *flow {
+	for _, f := range j.flows {
+		if f.Token != "" && f.Stop == stop {
+			return f
+		}
+	}
+	return nil
+}
+
+// newest returns the browser's newest flow, or begins one.
+func (j *jar) newest(w http.ResponseWriter) *flow {
+	if len(j.flows) > 0 {
+		return j.flows[0]
+	}
+	return j.begin(w, &flow{})
+}
+
+// begin starts a flow with what f says already.
+func (j *jar) begin(w http.ResponseWriter, f *flow) *flow {
+	f.id, f.Nonce, f.Made = randomID(), randomBytes(session.SecretSize), j.now.Unix()
+	if len(j.flows) > 0 {
+		f.Browser = j.flows[0].Browser
+	} else {
+		f.Browser = randomID() + randomID()
+	}
+	for len(j.flows) >= maxFlows {
+		j.clear(w, "-flow-"+j.flows[len(j.flows)-1].id)
+		j.flows = j.flows[:len(j.flows)-1]
+	}
+	j.flows = append([]*flow{f}, j.flows...)
+	j.setFlow(w, f)
+	return f
+}
+
+func (j *jar) setFlow(w http.ResponseWriter, f *flow) {
+	j.set(w, "-flow-"+f.id, sealJSON(j.keys.flow, f, f.id), 0)
+}
+
+// endFlow is done with a flow.
+func (j *jar) endFlow(w http.ResponseWriter, f *flow) { j.clear(w, "-flow-"+f.id) }
+
+// remember makes this the browser that asked for a link.
+func (j *jar) remember(w http.ResponseWriter, a *asked) {
+	a.id, a.Made = randomID(), j.now.Unix()
+	for len(j.asked) >= maxAsked {
+		j.clear(w, "-asked-"+j.asked[len(j.asked)-1].id)
+		j.asked = j.asked[:len(j.asked)-1]
+	}
+	life := time.Duration(a.Life) * time.Second
+	if a.Shared {
+		life = 0
+	}
+	j.set(w, "-asked-"+a.id, sealJSON(j.keys.asked, a, a.id), life)
+}
+
+// askedFor returns the memory of having asked for the link with this hash.
+func (j *jar) askedFor(h access.Hash) *asked {
+	for _, a := range j.asked {
+		if j.keys.linkHash(a.Item) == h {
+			return a
+		}
+	}
+	return nil
+}
+
+// knownAs returns the hash by which this browser would be known to the client
+// with this tag; empty if it has no claim to be.
+func (j *jar) knownAs(tag string) access.Hash {
+	for _, k := range j.known {
+		if k.Tag == tag {
+			return access.HashOf(k.ID)
+		}
+	}
+	return ""
+}
+
+// know has the browser known to a client from now on, by the id it has for
+// that client or by one of this flow, the same however often the answer is
+// repeated. Nothing is set until setKnown.
+func (j *jar) know(tag string, f *flow) access.Hash {
+	id := seal.MAC(j.keys.session, "known", tag, string(f.Nonce))[:16]
+	j.known = slices.DeleteFunc(j.known, func(k knownTo) bool {
+		if k.Tag == tag {
+			id = k.ID
+		}
+		return k.Tag == tag
+	})
+	j.known = append([]knownTo{{tag, id, j.now.Unix()}}, j.known...)
+	j.known = j.known[:min(len(j.known), maxKnownIn)]
+	return access.HashOf(id)
+}
+
+func (j *jar) setKnown(w http.ResponseWriter) {
+	j.set(w, "-known", sealJSON(j.keys.known, j.known, ""), knownLife)
+}
+
+// set sets a cookie; a life of zero dies with the browser.
+func (j *jar) set(w http.ResponseWriter, rest, value string, life time.Duration) {
+	http.SetCookie(w, &http.Cookie{
+		Name: j.base + rest, Value: value, Path: "/", MaxAge: int(life / time.Second),
+		Secure: j.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+func (j *jar) clear(w http.ResponseWriter, rest string) {
+	http.SetCookie(w, &http.Cookie{
+		Name: j.base + rest, Path: "/", MaxAge: -1,
+		Secure: j.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// sweep clears what cannot be used.
+func (j *jar) sweep(w http.ResponseWriter) {
+	for _, name := range j.spoilt {
+		j.clear(w, strings.TrimPrefix(name, j.base))
+	}
+}
+
+func sealJSON(b *seal.Box, v any, place string) string {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic("gate: " + err.Error()) // plain data always encodes
+	}
+	return base64.RawURLEncoding.EncodeToString(b.Seal(data, place))
+}
+
+func unsealJSON(b *seal.Box, s, place string, v any) bool {
+	data, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	if err != nil {
+		return false
+	}
+	if data, err = b.Open(data, place); err != nil {
+		return false
+	}
+	return json.Unmarshal(data, v) == nil
+}

@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/seal"
+)
+
+// keys are the gate's own derived keys, one for each use.
+type keys struct {
+	flow, asked, known, item               *seal.Box
+	link, code, stop, session, form, limit []byte
+}
+
+func newKeys(root *seal.Root) keys {
+	return keys{
+		flow: root.Box("cookie flow"), asked: root.Box("cookie asked"),
+		known: root.Box("cookie known"), item: root.Box("queue item"),
+		link: root.Key("link"), code: root.Key("mail code"), stop: root.Key("stop"),
+		session: root.Key("session"), form: root.Key("form"), limit: root.Key("limit"),
+	}
+}
+
+// linkSecret is the secret of the link that a queue item asks for: the same at
+// every attempt to send it, and stored nowhere.
+func (k keys) linkSecret(item string) []byte { return seal.MAC(k.link, item) }
+
+// linkHash is how a record knows that link.
+func (k keys) linkHash(item string) access.Hash { return access.HashOf(k.linkSecret(item)) }
+
+// mailCode is the code of 8 digits that stands in the same mail.
+func (k keys) mailCode(item string) string {
+	n := binary.BigEndian.Uint64(seal.MAC(k.code, item))
+	return fmt.Sprintf("%08d", n%100_000_000) // 2^64 mod 10^8 favours none by more than 1 in 10^11
+}
+
+// stopSecret is what can switch a link off and do nothing else.
+func (k keys) stopSecret(link access.Hash) []byte { return seal.MAC(k.stop, string(link)) }
+
+// sessionSecret is the secret of the session that a browser's attempt gets for
+// what it redeems: the same whenever the answer is repeated.
+func (k keys) sessionSecret(redeemed access.Hash, nonce []byte) []byte {
+	return seal.MAC(k.session, string(redeemed), string(nonce))
+}
+
+// formNonce is what a form must carry to be from a page made for this flow.
+func (k keys) formNonce(f *flow) string {
+	return base64.RawURLEncoding.EncodeToString(seal.MAC(k.form, string(f.Nonce))[:16])
+}
+
+// limitKey is what a limit counts under: a name and a keyed hash of what it
+// is about, so that a store holds neither addresses nor networks.
+func (k keys) limitKey(name string, about ...string) string {
+	return name + "/" + base64.RawURLEncoding.EncodeToString(seal.MAC(k.limit, append([]string{name}, about...)...)[:12])
+}
+
+func (k keys) limitAddress(name string, a address.Address) string {
+	return k.limitKey(name, a.Canonical())
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b)
+	return b
+}
+
+// randomID is a name of 40 random bits for a cookie; it keeps no secret.
+func randomID() string {
+	return base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").EncodeToString(randomBytes(5))
+}

@@ -1,0 +1,98 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/limit"
+	"github.com/portalgate/portalgate/internal/ui"
+)
+
+// The limits that an operator does not set (DESIGN section 6).
+var (
+	perBrowser     = limit.Rate{Count: 10, Per: 10 * time.Minute}
+	unknownNetwork = limit.Rate{Count: 30, Per: 15 * time.Minute}
+	mailMinute     = limit.Rate{Count: 1, Per: time.Minute}
+	mailHour       = limit.Rate{Count: 5, Per: time.Hour}
+)
+
+// codeTries is how often a code may be typed for one link.
+const codeTries = 5
+
+// mailAsks is how many of the asks of mailLimits, its first, are about the
+// mailbox.
+const mailAsks = 3
+
+// mailLimits are the limits of asking for a link. Those about an address are
+// kept under a keyed hash of it, on file or not, so that they tell nothing. In
+// mode "conceal" every address counts as one that may be wrong; in mode
+// "reveal" only one that is, and a known one is refused with it all the same
+// while the wait lasts.
+func (v *visit) mailLimits(f *flow, to address.Address, onFile bool) []limit.Ask {
+	k := &v.eng.keys
+	net := v.network()
+	peek := v.Reveal && onFile
+	asks := []limit.Ask{
+		{Key: k.limitAddress("mail-minute", to), Rate: mailMinute},
+		{Key: k.limitAddress("mail-hour", to), Rate: mailHour},
+		{Key: k.limitAddress("mail-day", to), Rate: v.Limits.Mails},
+		{Key: k.limitKey("ask-browser", f.Browser), Rate: perBrowser},
+		{Key: k.limitKey("ask-network", net), Rate: v.Limits.Requests},
+		{Key: k.limitKey("unknown-browser", f.Browser), Rate: v.Limits.Unknown, Peek: peek},
+		{Key: k.limitKey("unknown-network", net), Rate: unknownNetwork, Peek: peek},
+	}
+	if !onFile {
+		return asks[mailAsks:]
+	}
+	return asks
+}
+
+// onlyMailLimits reports whether it was only the mailbox's limits that refused.
+func (v *visit) onlyMailLimits(d limit.Decision) bool {
+	return slices.Max(d.Refused) < mailAsks
+}
+
+// codeLimits are the limits of typing a code: one for each link that it could
+// belong to, then the browser's and the network's.
+func (v *visit) codeLimits(f *flow) []limit.Ask {
+	k := &v.eng.keys
+	var asks []limit.Ask
+	for _, a := range v.jar.asked {
+		asks = append(asks, limit.Ask{
+			Key:  k.limitKey("code", a.Item),
+			Rate: limit.Rate{Count: codeTries, Per: codeTries * time.Duration(a.Life) * time.Second},
+		})
+	}
+	return append(asks,
+		limit.Ask{Key: k.limitKey("code-browser", f.Browser), Rate: perBrowser},
+		limit.Ask{Key: k.limitKey("code-network", v.network()), Rate: v.Limits.Requests})
+}
+
+// network is what of a visitor's address limits go by: an IPv4 address, or the
+// /64 that one customer gets of IPv6.
+func (v *visit) network() string {
+	ip := v.front.IP.Unmap().WithZone("")
+	if ip.Is6() {
+		return netip.PrefixFrom(ip, 64).Masked().String()
+	}
+	return ip.String()
+}
+
+// wait tells a person to wait, and how long.
+func (v *visit) wait(d time.Duration, links bool) {
+	v.w.Header().Set("Retry-After", strconv.Itoa(int((d+time.Second-1)/time.Second)))
+	page := ui.Page{Status: http.StatusTooManyRequests, Slots: ui.Slots{"wait": ui.Wait(d)}}
+	if links {
+		page.Title, page.Body = "wait.links.title", []ui.Block{ui.Lead("wait.links.lead"), ui.Link{Key: "sent.none", Href: v.Path + "/help"}}
+	} else {
+		page.Title, page.Body = "wait.title", []ui.Block{ui.Lead("wait.lead"), ui.Text("wait.calm")}
+	}
+	v.show(page)
+}

@@ -1,0 +1,178 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/portalgate/portalgate/internal/session"
+	"github.com/portalgate/portalgate/internal/ui"
+	"github.com/portalgate/portalgate/providers"
+)
+
+// route is one address of the gate's own.
+type route struct{ get, post func(*visit) }
+
+const jwksPath = "/.well-known/portalgate/jwks.json"
+
+// table lists every address of the gate. What is not in it, below the gate's
+// path, does not exist and is never passed on.
+func (h *Handler) table() map[string]route {
+	p := h.Path
+	t := map[string]route{
+		p:                   {get: (*visit).landing},
+		p + "/code":         {get: (*visit).sent, post: (*visit).code},
+		p + "/link":         {get: (*visit).openLink, post: (*visit).redeem},
+		p + "/link/again":   {post: (*visit).again},
+		p + "/stop":         {get: (*visit).openStop, post: (*visit).stop},
+		p + "/help":         {get: (*visit).help},
+		p + "/session":      {get: (*visit).sessionState, post: (*visit).extend},
+		p + "/sessions":     {get: (*visit).sessions},
+		p + "/sessions/end": {post: (*visit).endSession},
+		p + "/sign-out":     {get: (*visit).askSignOut, post: (*visit).signOut},
+		p + "/logo":         {get: func(v *visit) { v.UI.ServeLogo(v.w, v.r) }},
+		jwksPath:            {get: func(v *visit) { v.eng.ring.ServeKeys(v.w, v.r) }},
+	}
+	for _, m := range h.Methods {
+		t[p+"/"+methodPath(m)] = route{
+			get:  func(v *visit) { v.start(m) },
+			post: func(v *visit) { v.proceed(m) },
+		}
+	}
+	return t
+}
+
+func methodPath(m Method) string { return strings.ReplaceAll(m.Name, "_", "-") }
+
+// storeless lists what can be shown while the store is down.
+func (v *visit) storeless() bool { return v.path == v.Path+"/help" || v.path == v.Path+"/logo" }
+
+// own serves one of the gate's own addresses.
+func (v *visit) own() {
+	rt := v.routes[v.path]
+	switch {
+	case v.eng == nil && !v.storeless():
+		_ = v.unknown(errClosed)
+	case v.r.Method == http.MethodGet, v.r.Method == http.MethodHead:
+		if rt.get == nil {
+			v.redirect(v.Path) // no address of ours is a dead end
+			return
+		}
+		rt.get(v)
+	case v.r.Method == http.MethodPost && rt.post != nil:
+		rt.post(v)
+	case v.r.Method == http.MethodOptions:
+		v.w.Header().Set("Allow", rt.allow())
+		v.w.WriteHeader(http.StatusNoContent)
+	default:
+		v.w.Header().Set("Allow", rt.allow())
+		v.problem(http.StatusMethodNotAllowed, "method", "This address does not take that method.")
+	}
+}
+
+func (rt route) allow() string {
+	if rt.post == nil {
+		return "GET, HEAD, OPTIONS"
+	}
+	return "GET, HEAD, OPTIONS, POST"
+}
+
+// carriesSecret reports whether a URL, as it is or as it was asked for, has a
+// link's secret in its query.
+func carriesSecret(urls ...*url.URL) bool {
+	for _, u := range urls {
+		if strings.Contains(u.RawQuery, "t=") {
+			return true
+		}
+	}
+	return false
+}
+
+// landing is the front page.
+func (v *visit) landing() {
+	v.jar.sweep(v.w)
+	who, err := v.who()
+	if err != nil {
+		_ = v.unknown(err)
+		return
+	}
+	back := v.back()
+	query := returnQuery(back)
+	switch {
+	case who.SignedIn():
+		f := v.jar.newest(v.w)
+		lead, slots := ui.Lead("here.lead"), ui.Slots{"first": firstName(who.Client)}
+		if slots["first"] == "" {
+			lead = "here.lead.noname"
+		}
+		v.show(ui.Page{Title: "here.title", Slots: slots, Body: []ui.Block{
+			lead,
+			ui.Link{Key: "here.go", Href: back, Weight: ui.Main},
+			v.form(f, "/sign-out", ui.Form{Buttons: []ui.Button{
+				{Key: "here.out", Weight: ui.Other},
+				{Key: "here.switch", Name: "switch", Value: "1", Weight: ui.Plain},
+			}}),
+		}})
+	case who != nil:
+		v.ended(who, back)
+	case v.UI.Practice().NewClients != "":
+		v.show(ui.Page{Title: "landing.title", Body: []ui.Block{
+			ui.Lead("landing.lead"),
+			ui.Link{Key: "landing.existing", Hint: "landing.existing.hint", Href: v.Path + "/" + methodPath(v.Methods[0]) + query, Weight: ui.Main},
+			ui.Link{Key: "landing.new", Hint: "landing.new.hint", Href: v.UI.Practice().NewClients, Weight: ui.Other},
+		}})
+	default:
+		v.start(v.Methods[0])
+	}
+}
+
+// ended tells why a session is over.
+func (v *visit) ended(who *session.Visitor, back string) {
+	idle, absolute := v.Session.Of(who.Session)
+	page := ui.Page{Title: "ended.title"}
+	switch string(who.Over) {
+	case "ended.idle":
+		page.Slots = ui.Slots{"wait": ui.Life(idle)}
+	case "ended.max":
+		page.Slots = ui.Slots{"wait": ui.Life(absolute)}
+	case "ended.here":
+		v.jar.clear(v.w, "")
+		v.start(v.Methods[0])
+		return
+	}
+	page.Body = []ui.Block{ui.Lead(who.Over)}
+	if back != "/" {
+		page.Body = append(page.Body, ui.Text("ended.back"))
+	}
+	page.Body = append(page.Body, ui.Link{
+		Key: "ended.button", Href: v.Path + "/" + methodPath(v.Methods[0]) + returnQuery(back), Weight: ui.Main,
+	})
+	v.jar.clear(v.w, "") // said once
+	v.show(page)
+}
+
+// help is the page of tips.
+func (v *visit) help() {
+	life := 24 * time.Hour
+	if step, err := v.Methods[0].Start(v.r.Context(), providers.Request{}); err == nil && step.Ask != nil {
+		life = step.Ask.Life
+	}
+	v.show(ui.Page{Title: "help.title", NoHelp: true, Slots: ui.Slots{"life": ui.Life(life)}, Body: []ui.Block{
+		ui.Heading("help.mail.head"),
+		ui.Steps{Keys: []string{"help.mail.1", "help.mail.2", "help.mail.3", "help.mail.4", "help.mail.5"}},
+		ui.Link{Key: "help.mail.button", Href: v.Path + "/" + methodPath(v.Methods[0]), Weight: ui.Main},
+		ui.Heading("help.link.head"),
+		ui.Steps{Keys: []string{"help.link.1", "help.link.2"}},
+		ui.Heading("help.two.head"),
+		ui.Text("help.two.1"),
+		ui.Heading("help.real.head"),
+		ui.Text("help.real.1"),
+	}})
+}
+
+// back is the page to return to, from the query.
+func (v *visit) back() string { return safeReturn(v.r.URL.Query().Get("return_to"), v.Path) }

@@ -1,0 +1,232 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package gate is the door: its routes, its pages, and the one rule of who may
+// pass to what stands behind it.
+//
+// A [Runtime] lives as long as the process keeps the gate and owns what must
+// outlive a configuration: the store, the workers, the copies of records. A
+// [Config] is one configuration generation and owns nothing. A [Handler] is one
+// place in a server's routes; it serves the gate's own pages, and lets a
+// request through only with an identity established for it.
+//
+// Sign-in methods answer with effects (package providers) and the gate
+// performs them. Single use, expiry and counters are rules of package access;
+// the gate decides only who may try, and what to say.
+//
+// It knows no server software: what the server in front knows of a request
+// comes in a [Front].
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/portalgate/portalgate/internal/assertion"
+	"github.com/portalgate/portalgate/internal/directory/file"
+	"github.com/portalgate/portalgate/internal/mail/outbox"
+	"github.com/portalgate/portalgate/internal/seal"
+	"github.com/portalgate/portalgate/internal/session"
+	"github.com/portalgate/portalgate/internal/store"
+)
+
+// Runtime is what a gate is while the process runs, whatever its configuration.
+type Runtime struct {
+	o      Options
+	outbox *outbox.Box
+	conf   atomic.Pointer[Config] // the newest that started; for the workers
+
+	mu      sync.Mutex
+	eng     *engine   // guarded by mu; nil until the store was opened
+	err     error     // guarded by mu; why it could not be
+	retryAt time.Time // guarded by mu
+	closed  bool      // guarded by mu
+	watch   func()    // guarded by mu; stops watching the list of clients
+}
+
+// engine is what an open store gives a gate.
+type engine struct {
+	backend store.Backend
+	records *session.Records
+	ring    *assertion.Ring
+	keys    keys
+	wake    chan struct{} // tells the worker that mail was queued
+
+	stop    context.CancelFunc
+	workers sync.WaitGroup
+}
+
+// NewRuntime returns a gate that has opened nothing yet. It must be closed.
+func NewRuntime(o Options) *Runtime {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Runtime{o: o, outbox: outbox.New(200)}
+}
+
+// Outbox is where mail goes that is only for trying things out.
+func (rt *Runtime) Outbox() *outbox.Box { return rt.outbox }
+
+// Use makes c the configuration that the workers go by and opens the store in
+// the background: a store that is down does not keep a server from starting.
+// undo puts the configuration before it back, unless a later one came.
+func (rt *Runtime) Use(c *Config) (undo func(), err error) {
+	if c.Name != rt.o.Gate {
+		return nil, fmt.Errorf("gate %q cannot take the place of gate %q without a restart", c.Name, rt.o.Gate)
+	}
+	old := rt.conf.Swap(c)
+	rt.follow(c)
+	go func() {
+		if _, err := rt.open(context.Background()); err != nil {
+			c.Log.Error("opening the store", zap.Error(err))
+		}
+	}()
+	return func() {
+		if old != nil && rt.conf.CompareAndSwap(c, old) {
+			rt.follow(old)
+		}
+	}, nil
+}
+
+// open returns the engine, opening the store if need be. While that fails it
+// is tried once a second, not once a request.
+func (rt *Runtime) open(ctx context.Context) (*engine, error) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	now := time.Now()
+	switch {
+	case rt.closed:
+		return nil, fmt.Errorf("gate is closed: %w", store.ErrUnknown)
+	case rt.eng != nil:
+		return rt.eng, nil
+	case now.Before(rt.retryAt):
+		return nil, rt.err
+	}
+	rt.eng, rt.err = rt.start(ctx)
+	if rt.err != nil {
+		rt.retryAt = now.Add(time.Second)
+		rt.err = errors.Join(store.ErrUnknown, rt.err)
+	}
+	return rt.eng, rt.err
+}
+
+func (rt *Runtime) start(ctx context.Context) (*engine, error) {
+	secret, err := rt.o.Secret(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the secret: %v", err)
+	}
+	root, err := seal.New(secret, rt.o.Gate)
+	if err != nil {
+		return nil, err
+	}
+	backend, err := rt.o.Open(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("opening the store: %v", err)
+	}
+	sealed := store.Sealed(backend, root.Box("store"))
+	if err := store.Claim(ctx, sealed, rt.o.Gate); err != nil {
+		backend.Close()
+		return nil, err
+	}
+	ring, err := assertion.Open(ctx, sealed)
+	if err != nil {
+		backend.Close()
+		return nil, fmt.Errorf("loading the signing keys: %v", err)
+	}
+	run, stop := context.WithCancel(context.Background())
+	e := &engine{
+		backend: sealed, ring: ring, keys: newKeys(root), stop: stop,
+		records: session.New(sealed, root, rt.o.Now),
+		wake:    make(chan struct{}, 1),
+	}
+	e.workers.Go(func() { e.records.Run(run) })
+	e.workers.Go(func() { rt.deliver(run, e) })
+	e.workers.Go(func() { rt.rotate(run, e) })
+	return e, nil
+}
+
+// rotate looks after the signing keys once an hour.
+func (rt *Runtime) rotate(ctx context.Context, e *engine) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := e.ring.Refresh(ctx); err != nil {
+				rt.conf.Load().Log.Warn("looking after the signing keys", zap.Error(err))
+			}
+		}
+	}
+}
+
+// follow watches the configuration's list of clients, so that what changed
+// there ends sessions and links at once.
+func (rt *Runtime) follow(c *Config) {
+	rt.mu.Lock()
+	before := rt.watch
+	rt.watch = nil
+	closed := rt.closed
+	rt.mu.Unlock()
+	if before != nil {
+		before() // without the lock: what it waits for may want to open the store
+	}
+	list, ok := c.Clients.(*file.File)
+	if !ok || closed {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		list.Watch(ctx, time.Second, file.Report{
+			Changed: func(ids []string) { rt.settle(ctx, c, ids) },
+			Failed: func(err error) {
+				c.Log.Error("reading the list of clients; the list before it stays", zap.Error(err))
+			},
+		})
+	}()
+	rt.mu.Lock()
+	rt.watch = func() { cancel(); <-done }
+	rt.mu.Unlock()
+}
+
+// settle makes what changed on file hold for records at once. What it cannot
+// reach is caught when the record is used.
+func (rt *Runtime) settle(ctx context.Context, c *Config, ids []string) {
+	c.Log.Info("the list of clients changed", zap.Int("clients", len(ids)))
+	e, err := rt.open(ctx)
+	if err != nil {
+		return
+	}
+	for _, id := range ids {
+		if _, bound, err := e.records.OnFile(ctx, c.Clients, id); err == nil {
+			e.records.Settle(id, bound)
+		}
+	}
+}
+
+// Close stops the workers, waits for what is running and closes the store.
+func (rt *Runtime) Close() error {
+	rt.mu.Lock()
+	rt.closed = true
+	e, watch := rt.eng, rt.watch
+	rt.eng, rt.watch = nil, nil
+	rt.mu.Unlock()
+	if watch != nil {
+		watch()
+	}
+	if e == nil {
+		return nil
+	}
+	e.stop()
+	e.workers.Wait()
+	return e.backend.Close()
+}

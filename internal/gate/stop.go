@@ -1,0 +1,189 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/session"
+	"github.com/portalgate/portalgate/internal/store"
+	"github.com/portalgate/portalgate/internal/ui"
+)
+
+// A stop link comes with every mail. It has a token of its own, from which the
+// link's cannot be made, and can only take away: switch the link off, or, if
+// it was used, sign out everywhere. It opens like a link, except that nothing
+// completes by itself.
+
+// stopLife is how long after a link's time its stop link works.
+const stopLife = 30 * 24 * time.Hour
+
+// openStop is GET of a stop link's page.
+func (v *visit) openStop() {
+	if v.prefetch() {
+		return
+	}
+	q := v.r.URL.Query()
+	if q.Has("t") {
+		v.carry(q.Get("t"), true)
+		v.w.Header().Set("Referrer-Policy", "no-referrer")
+		v.redirect(v.Path + "/stop" + fragment(q.Get("t")))
+		return
+	}
+	f := v.jar.withToken(true)
+	if f == nil {
+		v.coldOrNoCookies("/stop", q)
+		return
+	}
+	o, err := v.lookStop(f)
+	if err != nil {
+		_ = v.unknown(err)
+		return
+	}
+	v.show(v.stopPage(o, ""))
+}
+
+// lookStop finds the link that a stop token names.
+func (v *visit) lookStop(f *flow) (opened, error) {
+	o := opened{flow: f, state: access.NoLink}
+	tag, secret, ok := session.ParseToken(f.Token)
+	if !ok {
+		return o, nil
+	}
+	r, err := v.eng.records.Get(v.r.Context(), tag)
+	if err != nil {
+		return o, ignoreNotFound(err)
+	}
+	given := access.HashOf(secret)
+	names := func(link access.Hash) bool { return access.HashOf(v.eng.keys.stopSecret(link)) == given }
+	for _, l := range r.Links {
+		if names(l.Hash) {
+			o.hash = l.Hash
+		}
+	}
+	for _, p := range r.Past {
+		if names(p.Hash) && v.now.Unix() < p.At+int64(stopLife/time.Second) {
+			o.hash = p.Hash
+		}
+	}
+	if o.hash == "" {
+		return o, nil
+	}
+	o.tag = tag
+	o.link, o.state, o.past = r.Look(v.now, o.hash)
+	return o, v.judge(r, &o)
+}
+
+// stopPage asks whether to switch the link off.
+func (v *visit) stopPage(o opened, wrong string) ui.Page {
+	switch o.state {
+	case access.NoLink:
+		return v.deadLinkPage(o)
+	case access.Live:
+		return v.stopForm(o, wrong, ui.Page{Title: "stop.title", Body: []ui.Block{ui.Lead("stop.lead")}},
+			ui.Button{Key: "stop.button", Weight: ui.Main})
+	case access.Used:
+		return v.stopForm(o, wrong, ui.Page{Title: "stop.late.title", Body: []ui.Block{ui.Lead("stop.late.lead")}},
+			ui.Button{Key: "stop.late.button", Name: "all", Value: "1", Weight: ui.Main})
+	}
+	return ui.Page{Title: "stop.done.title", Body: []ui.Block{ui.Lead("stop.done.lead")}}
+}
+
+func (v *visit) stopForm(o opened, wrong string, page ui.Page, b ui.Button) ui.Page {
+	form := ui.Form{Buttons: []ui.Button{b}}
+	if v.claimTo(o) == stranger && !o.flow.Proved {
+		form.Fields = []ui.Field{{Name: "email", Label: "stop.email", Hint: "stop.email.hint", Kind: ui.EmailField, Wrong: wrong != ""}}
+		if page.Wrong = wrong; wrong != "" {
+			page.Status = http.StatusUnprocessableEntity
+		}
+	}
+	page.Body = append(page.Body, v.form(o.flow, "/stop", form))
+	return page
+}
+
+// stop is POST of a stop link's page.
+func (v *visit) stop() {
+	p, ok := v.read()
+	switch {
+	case !ok:
+		return
+	case p.Has("t"):
+		v.receive(p, true)
+		return
+	case p.flow == nil || !p.flow.Stop:
+		v.stopCrossed(p)
+		return
+	}
+	o, err := v.lookStop(p.flow)
+	if err != nil {
+		_ = v.unknown(err)
+		return
+	}
+	if (o.state == access.Live || o.state == access.Used) && v.claimTo(o) == stranger && !p.flow.Proved {
+		if wrong := wrongAddress(p.Get("email")); wrong != "" {
+			v.show(v.stopPage(o, wrong))
+			return
+		}
+		typed, _ := address.Parse(p.Get("email"))
+		if v.eng.records.Address(typed) != o.bound || o.link.Wrong >= access.WrongAddresses {
+			v.wrongAddressForStop(o)
+			return
+		}
+		p.flow.Proved = true // for the second press, if the link was used meanwhile
+		v.jar.setFlow(v.w, p.flow)
+	}
+	err = v.eng.records.Update(v.r.Context(), o.tag, func(now time.Time, r *access.Record) error {
+		switch _, o.state, _ = r.Look(now, o.hash); {
+		case o.state == access.Live:
+			r.StopLink(now, o.hash)
+			o.state = access.StoppedClient
+			return nil
+		case o.state == access.Used && p.Get("all") == "1":
+			r.EndAll(now, "")
+			return nil
+		}
+		return store.ErrUnchanged
+	})
+	switch {
+	case err != nil:
+		_ = v.unknown(err)
+	case o.state == access.Used && p.Get("all") == "1":
+		v.audit("signed_out_everywhere", zap.String("client", o.client.ID), zap.String("by", "stop"))
+		v.redirect(v.Path + "/sign-out?all=1#")
+	default:
+		v.audit("link_stopped", zap.String("client", o.client.ID))
+		v.redirect(v.Path + "/stop#")
+	}
+}
+
+func (v *visit) wrongAddressForStop(o opened) {
+	err := v.eng.records.Update(v.r.Context(), o.tag, func(now time.Time, r *access.Record) error {
+		r.WrongAddress(now, o.hash)
+		return nil
+	})
+	if err != nil {
+		_ = v.unknown(err)
+		return
+	}
+	v.audit("link_wrong_address", zap.String("client", o.client.ID))
+	v.show(v.stopPage(o, "open.new.wrong"))
+}
+
+func (v *visit) stopCrossed(p posted) {
+	page := v.coldPage("/stop")
+	if f := v.jar.withToken(true); f != nil {
+		o, err := v.lookStop(f)
+		if err != nil {
+			_ = v.unknown(err)
+			return
+		}
+		page = v.stopPage(o, "")
+	}
+	v.crossed(p, page)
+}

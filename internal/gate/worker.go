@@ -1,0 +1,127 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/mail"
+	"github.com/portalgate/portalgate/internal/session"
+	"github.com/portalgate/portalgate/internal/store"
+)
+
+const (
+	leaseTime = time.Minute
+	firstWait = 2 * time.Second
+	longWait  = 10 * time.Minute
+)
+
+// deliver takes what is due from the queue and mails it, until ctx is done.
+func (rt *Runtime) deliver(ctx context.Context, e *engine) {
+	tick := time.NewTicker(time.Second) // for what another try is due for
+	defer tick.Stop()
+	for {
+		items, err := e.backend.Lease(ctx, 16, leaseTime)
+		for _, it := range items {
+			rt.work(ctx, e, it)
+		}
+		if err == nil && len(items) > 0 {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-e.wake:
+		case <-tick.C:
+		}
+	}
+}
+
+// work sends one mail, or gives the item back for another try.
+func (rt *Runtime) work(ctx context.Context, e *engine, it store.Item) {
+	c := rt.conf.Load()
+	client, err := e.send(ctx, c, it)
+	switch {
+	case ctx.Err() != nil: // it stays leased, and is sent after the restart
+	case err != nil:
+		c.Log.Error("sending mail", zap.Int("try", it.Tries), zap.Error(err))
+		wait := min(firstWait<<min(it.Tries, 16), longWait)
+		wait += rand.N(wait) // the other mails that failed now try at other times
+		err = e.backend.Retry(ctx, it.ID, rt.o.Now().Add(wait))
+	default:
+		if client != "" {
+			c.Log.Named("audit").Info("link_sent", zap.String("client", client))
+		}
+		err = e.backend.Done(ctx, it.ID)
+	}
+	if err != nil && ctx.Err() == nil {
+		c.Log.Error("keeping the queue", zap.Error(err))
+	}
+}
+
+// send does what a queue item asks for and returns the client that was mailed;
+// none if the address is not on file, or its link is not to be sent any more.
+// For an address that is not on file it does the same up to the sending, on a
+// record that is nobody's: the worker's work must not tell either.
+func (e *engine) send(ctx context.Context, c *Config, it store.Item) (id string, err error) {
+	var l letter
+	if err := json.Unmarshal(it.Data, &l); err != nil {
+		return "", nil // not ours to guess at; dropped
+	}
+	to, err := address.Parse(l.Address)
+	if err != nil {
+		return "", nil
+	}
+	client, err := c.Clients.ByAddress(ctx, to)
+	if err != nil && !errors.Is(err, directory.ErrNotFound) {
+		return "", err
+	}
+	mayMail := err == nil && client.Access && client.EmailOK
+	tag := e.records.Tag(client.ID)
+	if !mayMail {
+		client = directory.Client{Email: to.String()}
+		tag = e.records.Scratch(to)
+	}
+	link := access.Link{
+		Hash: e.keys.linkHash(it.ID), Made: l.Made, Expires: l.Made + l.Life, ReturnTo: l.Back, Shared: l.Shared,
+	}
+	var state access.State
+	err = e.records.Update(ctx, tag, func(now time.Time, r *access.Record) error {
+		r.Bind(now, client.ID, e.records.Address(to))
+		state = r.AddLink(now, link)
+		return nil
+	})
+	if err != nil || state != access.Live {
+		return "", err
+	}
+	m, err := e.compose(c, it, client, tag, l)
+	if err != nil || !mayMail {
+		return "", err
+	}
+	return client.ID, c.Sender.Send(ctx, m)
+}
+
+// compose writes the mail for a link. Neither it nor its secrets are kept.
+func (e *engine) compose(c *Config, it store.Item, to directory.Client, tag string, l letter) (mail.Message, error) {
+	letters, err := mail.NewComposer(c.UI)
+	if err != nil {
+		return mail.Message{}, err
+	}
+	base := origin(c.PublicURL) + c.Path
+	return letters.SignIn(mail.SignIn{
+		ID: string(access.HashOf([]byte("message " + it.ID))), To: to.Email, First: firstName(to),
+		Link: base + "/link?t=" + session.Token(tag, e.keys.linkSecret(it.ID)),
+		Stop: base + "/stop?t=" + session.Token(tag, e.keys.stopSecret(e.keys.linkHash(it.ID))),
+		Code: e.keys.mailCode(it.ID), Life: time.Duration(l.Life) * time.Second,
+	})
+}

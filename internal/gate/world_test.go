@@ -1,0 +1,535 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/directory/file"
+	"github.com/portalgate/portalgate/internal/limit"
+	"github.com/portalgate/portalgate/internal/mail"
+	"github.com/portalgate/portalgate/internal/mail/outbox"
+	"github.com/portalgate/portalgate/internal/store"
+	"github.com/portalgate/portalgate/internal/store/bolt"
+	"github.com/portalgate/portalgate/internal/ui"
+	"github.com/portalgate/portalgate/providers"
+)
+
+// world is a gate with everything real but the mail's way and the clock.
+type world struct {
+	t      testing.TB
+	rt     *Runtime
+	h      *Handler
+	conf   *Config
+	server *httptest.Server
+	front  string // its URL
+	clock  *clock
+	db     *counted
+	csv    string
+	path   string // of the store
+	logs   *lockedBuffer
+
+	mu     sync.Mutex
+	passed []*http.Request // what reached the upstream
+	reply  http.HandlerFunc
+}
+
+// counted counts what is asked of a store. fail makes every call fail.
+type counted struct {
+	store.Backend
+	gets, updates, allows, puts, queued atomic.Int64
+	fail                                atomic.Bool
+}
+
+func (c *counted) down() error {
+	if c.fail.Load() {
+		return fmt.Errorf("pulled the plug: %w", store.ErrUnknown)
+	}
+	return nil
+}
+
+func (c *counted) Get(ctx context.Context, key string) (store.Value, error) {
+	c.gets.Add(1)
+	if err := c.down(); err != nil {
+		return store.Value{}, err
+	}
+	return c.Backend.Get(ctx, key)
+}
+
+// Update counts writes only: a change that was not made costs none.
+func (c *counted) Update(ctx context.Context, key string, f func(time.Time, store.Value) (store.Value, error)) error {
+	if err := c.down(); err != nil {
+		return err
+	}
+	return c.Backend.Update(ctx, key, func(now time.Time, old store.Value) (store.Value, error) {
+		v, err := f(now, old)
+		if err == nil {
+			c.updates.Add(1)
+		}
+		return v, err
+	})
+}
+
+func (c *counted) Allow(ctx context.Context, asks []limit.Ask) (limit.Decision, error) {
+	c.allows.Add(1)
+	if err := c.down(); err != nil {
+		return limit.Decision{}, err
+	}
+	return c.Backend.Allow(ctx, asks)
+}
+
+func (c *counted) Put(ctx context.Context, it store.Item) error {
+	c.puts.Add(1)
+	if err := c.down(); err != nil {
+		return err
+	}
+	c.queued.Add(1)
+	return c.Backend.Put(ctx, it)
+}
+
+func (c *counted) Done(ctx context.Context, id string) error {
+	err := c.Backend.Done(ctx, id)
+	c.queued.Add(-1)
+	return err
+}
+
+// clock is the time of the gate and its store; it stands unless told.
+type clock struct{ t atomic.Int64 }
+
+func (c *clock) now() time.Time          { return time.Unix(0, c.t.Load()) }
+func (c *clock) advance(d time.Duration) { c.t.Add(int64(d)) }
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+const sampleClients = "id,email,name,portal_access,email_ok\n" +
+	"c-ada,ada@example.com,Ada Lovelace,yes,yes\n" +
+	"c-bob,bob@example.com,Bob Stone,yes,yes\n" +
+	"c-off,off@example.com,Olive Off,no,yes\n" +
+	"c-mum,mum@example.com,Mum NoMail,yes,no\n"
+
+// linkMethod is what providers/magiclink does, without Caddy.
+type linkMethod struct{}
+
+func (linkMethod) Start(context.Context, providers.Request) (providers.Step, error) {
+	return providers.Step{Ask: &providers.Ask{
+		Text: "email", Fields: []providers.Field{{Name: "email", Kind: providers.Email}}, Life: 24 * time.Hour,
+	}}, nil
+}
+
+func (linkMethod) Continue(_ context.Context, r providers.Request) (providers.Step, error) {
+	return providers.Step{SendLink: &providers.SendLink{Address: r.Fields["email"], Life: 24 * time.Hour}}, nil
+}
+
+type option func(*Config, *HandlerOptions)
+
+func reveal(c *Config, _ *HandlerOptions) { c.Reveal = true }
+
+func public(paths ...string) option {
+	return func(_ *Config, o *HandlerOptions) { o.Public = paths }
+}
+
+// wide lifts the limits, for what is not about them.
+func wide(c *Config, _ *HandlerOptions) {
+	lots := limit.Rate{Count: 1 << 20, Per: time.Minute}
+	c.Limits = Limits{Requests: lots, Unknown: lots, Mails: lots}
+}
+
+// sender is where a world's mail goes.
+func sender(s mail.Sender) option { return func(c *Config, _ *HandlerOptions) { c.Sender = s } }
+
+func newWorld(t testing.TB, opts ...option) *world {
+	t.Helper()
+	dir := t.TempDir()
+	w := &world{t: t, clock: &clock{}, csv: filepath.Join(dir, "clients.csv"), path: filepath.Join(dir, "gate.db"), logs: &lockedBuffer{}}
+	w.clock.t.Store(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC).UnixNano())
+	if err := os.WriteFile(w.csv, []byte(sampleClients), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.server = httptest.NewServer(http.HandlerFunc(w.serve))
+	w.front = w.server.URL
+	w.open(opts...)
+	t.Cleanup(func() {
+		w.server.Close()
+		w.rt.Close()
+	})
+	return w
+}
+
+// open starts the gate; again after w.rt was closed, it is a restart.
+func (w *world) open(opts ...option) {
+	w.t.Helper()
+	u, err := url.Parse(w.front)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	pages, err := ui.New(ui.Practice{
+		Name: "Willow Creek Counseling", Phone: "+1 555 0100", Email: "hello@willow.example", From: "hello@willow.example",
+		Zone: time.UTC, PublicURL: u, Path: "/sign-in",
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	list, err := file.Open(w.csv)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.rt = NewRuntime(Options{
+		Gate: "main", Now: w.clock.now,
+		Secret: func(context.Context) ([]byte, error) { return []byte("0123456789abcdef0123456789abcdef"), nil },
+		Open: func(context.Context) (store.Backend, error) {
+			db, err := bolt.Open(w.path, bolt.Options{Now: w.clock.now})
+			if err != nil {
+				return nil, err
+			}
+			w.db = &counted{Backend: db}
+			return w.db, nil
+		},
+	})
+	enc := zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig())
+	w.conf = &Config{
+		Name: "main", PublicURL: u, Path: "/sign-in", UI: pages,
+		Session: access.Lifetimes{Idle: 30 * time.Minute, Absolute: 12 * time.Hour, SharedIdle: 10 * time.Minute, SharedAbsolute: time.Hour},
+		Limits: Limits{
+			Requests: limit.Rate{Count: 60, Per: 10 * time.Minute},
+			Unknown:  limit.Rate{Count: 5, Per: 15 * time.Minute},
+			Mails:    limit.Rate{Count: 10, Per: 24 * time.Hour},
+		},
+		Methods: []Method{{"magic_link", linkMethod{}}}, Clients: list, Sender: w.rt.Outbox(),
+		Log: zap.New(zapcore.NewCore(enc, zapcore.AddSync(w.logs), zap.DebugLevel)),
+	}
+	var ho HandlerOptions
+	for _, o := range opts {
+		o(w.conf, &ho)
+	}
+	if w.h, err = w.rt.Handler(w.conf, ho); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.rt.Use(w.conf); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.rt.open(context.Background()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
+	ip, _ := netip.ParseAddrPort(r.RemoteAddr)
+	f := Front{IP: ip.Addr(), HTTPS: r.TLS != nil}
+	if fake := r.Header.Get("Test-Ip"); fake != "" {
+		f.IP = netip.MustParseAddr(fake)
+		r.Header.Del("Test-Ip")
+	}
+	err := w.h.ServeHTTP(rw, r, f, func(rw http.ResponseWriter, r *http.Request) error {
+		w.mu.Lock()
+		w.passed = append(w.passed, r.Clone(context.Background()))
+		reply := w.reply
+		w.mu.Unlock()
+		if reply != nil {
+			reply(rw, r)
+			return nil
+		}
+		fmt.Fprintf(rw, "portal %s for %s", r.URL.RequestURI(), r.Header.Get("Remote-User"))
+		return nil
+	})
+	if err != nil {
+		w.t.Errorf("the handler returned an error, which a server would log with the URL: %v", err)
+	}
+}
+
+func (w *world) upstream() []*http.Request {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]*http.Request(nil), w.passed...)
+}
+
+// browser is a cookie jar that follows redirects, sends forms, and runs no
+// script.
+type browser struct {
+	w  *world
+	c  *http.Client
+	ip string
+	// headers are sent with every request.
+	headers http.Header
+}
+
+// page is what a browser shows.
+type page struct {
+	status int
+	body   string
+	url    *url.URL
+	header http.Header
+	w      *world
+}
+
+func (w *world) browser() *browser {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &browser{w: w, headers: http.Header{}, c: &http.Client{
+		Jar: jar,
+		Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true,
+		},
+	}}
+}
+
+// from gives the browser a network of its own.
+func (b *browser) from(ip string) *browser { b.ip = ip; return b }
+
+func (b *browser) once() *browser {
+	c := *b.c
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &browser{w: b.w, c: &c, ip: b.ip, headers: b.headers}
+}
+
+func (b *browser) do(method, to string, form url.Values) *page {
+	b.w.t.Helper()
+	if strings.HasPrefix(to, "/") {
+		to = b.w.front + to
+	}
+	var body io.Reader
+	if form != nil {
+		body = strings.NewReader(form.Encode())
+	}
+	req, err := http.NewRequest(method, to, body)
+	if err != nil {
+		b.w.t.Fatal(err)
+	}
+	req.Header.Set("Accept", "text/html,*/*")
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if b.ip != "" {
+		req.Header.Set("Test-Ip", b.ip)
+	}
+	for k, v := range b.headers {
+		req.Header[k] = v
+	}
+	resp, err := b.c.Do(req)
+	if err != nil {
+		b.w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		b.w.t.Fatal(err)
+	}
+	return &page{status: resp.StatusCode, body: string(data), url: resp.Request.URL, header: resp.Header, w: b.w}
+}
+
+func (b *browser) get(to string) *page { b.w.t.Helper(); return b.do("GET", to, nil) }
+
+// form is a form as it stands on a page.
+type form struct {
+	action string
+	values url.Values
+}
+
+var (
+	formRE  = regexp.MustCompile(`(?s)<form[^>]*action="([^"]*)".*?</form>`)
+	inputRE = regexp.MustCompile(`<(?:input|button)[^>]*>`)
+	attrRE  = regexp.MustCompile(`([a-z-]+)="([^"]*)"`)
+)
+
+// forms returns the forms of a page, with what they hold already; buttons
+// with a name are left out.
+func (p *page) forms() []form {
+	var out []form
+	for _, m := range formRE.FindAllStringSubmatch(p.body, -1) {
+		f := form{action: html.UnescapeString(m[1]), values: url.Values{}}
+		for _, in := range inputRE.FindAllString(m[0], -1) {
+			a := map[string]string{}
+			for _, kv := range attrRE.FindAllStringSubmatch(in, -1) {
+				a[kv[1]] = html.UnescapeString(kv[2])
+			}
+			if a["name"] == "" || strings.HasPrefix(in, "<button") || a["type"] == "checkbox" && !strings.Contains(in, " checked") {
+				continue
+			}
+			f.values.Set(a["name"], a["value"])
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// form returns the page's form that posts to an action.
+func (p *page) form(action string) form {
+	p.w.t.Helper()
+	for _, f := range p.forms() {
+		if f.action == action {
+			return f
+		}
+	}
+	p.w.t.Fatalf("the page %s has no form to %s:\n%s", p.url, action, p.body)
+	return form{}
+}
+
+// send fills in a form and sends it.
+func (b *browser) send(f form, fill ...string) *page {
+	b.w.t.Helper()
+	values := url.Values{}
+	for k, v := range f.values {
+		values[k] = v
+	}
+	for i := 0; i+1 < len(fill); i += 2 {
+		values.Set(fill[i], fill[i+1])
+	}
+	return b.do("POST", f.action, values)
+}
+
+// says fails the test unless the page shows the text of a catalogue key.
+func (p *page) says(key string, slots ...string) *page {
+	p.w.t.Helper()
+	s := ui.Slots{}
+	for i := 0; i+1 < len(slots); i += 2 {
+		s[slots[i]] = slots[i+1]
+	}
+	if !p.has(p.w.conf.UI.Text(key, s)) {
+		p.w.t.Fatalf("%d %s does not say %q:\n%s", p.status, p.url, p.w.conf.UI.Text(key, s), p.text())
+	}
+	return p
+}
+
+func (p *page) has(text string) bool {
+	return strings.Contains(p.text(), strings.Join(strings.Fields(text), " "))
+}
+
+var (
+	styleRE = regexp.MustCompile(`(?s)<(style|script)[^>]*>.*?</(style|script)>`)
+	tagRE   = regexp.MustCompile(`<[^>]*>`)
+)
+
+func (p *page) text() string {
+	s := tagRE.ReplaceAllString(styleRE.ReplaceAllString(p.body, ""), "")
+	return strings.Join(strings.Fields(html.UnescapeString(s)), " ")
+}
+
+func (p *page) is(status int) *page {
+	p.w.t.Helper()
+	if p.status != status {
+		p.w.t.Fatalf("%s answered %d, want %d:\n%s", p.url, p.status, status, p.text())
+	}
+	return p
+}
+
+// ask asks for a link and returns the page that says it was sent.
+func (b *browser) ask(email string, more ...string) *page {
+	b.w.t.Helper()
+	p := b.get("/sign-in/magic-link")
+	return b.send(p.form("/sign-in/magic-link"), append([]string{"email", email}, more...)...)
+}
+
+// letters waits until n mails have been sent to an address and returns them,
+// newest first.
+func (w *world) letters(email string, n int) []outbox.Entry {
+	w.t.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var got []outbox.Entry
+		for _, m := range w.rt.Outbox().Messages() {
+			if m.To == email {
+				got = append(got, m)
+			}
+		}
+		if len(got) >= n {
+			return got
+		}
+		select {
+		case <-deadline:
+			w.t.Fatalf("%d mails to the address after 20 s, want %d\n%s", len(got), n, w.logs)
+		case <-tick.C:
+		}
+	}
+}
+
+// idle waits until the queue has been worked off.
+func (w *world) idle() {
+	w.t.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if w.db.queued.Load() == 0 {
+			return
+		}
+		select {
+		case <-deadline:
+			w.t.Fatal("the queue is not worked off")
+		case <-tick.C:
+		}
+	}
+}
+
+var (
+	linkRE = regexp.MustCompile(`https?://\S+/link\?t=\S+`)
+	stopRE = regexp.MustCompile(`https?://\S+/stop\?t=\S+`)
+	codeRE = regexp.MustCompile(`(?m)^\d{8}$`)
+)
+
+func link(m outbox.Entry) string   { return linkRE.FindString(m.Text) }
+func stopOf(m outbox.Entry) string { return stopRE.FindString(m.Text) }
+func code(m outbox.Entry) string   { return codeRE.FindString(m.Text) }
+
+func token(link string) string { _, t, _ := strings.Cut(link, "?t="); return t }
+
+// signIn walks the whole way for an address and returns the browser and the
+// page it landed on.
+func (w *world) signIn(email string, more ...string) *browser {
+	w.t.Helper()
+	b := w.browser()
+	have := 0
+	for _, m := range w.rt.Outbox().Messages() {
+		if m.To == email {
+			have++
+		}
+	}
+	b.ask(email, more...)
+	m := w.letters(email, have+1)[0]
+	p := b.get(link(m))
+	p = b.send(p.form("/sign-in/link"))
+	if !strings.HasPrefix(p.body, "portal ") {
+		w.t.Fatalf("signing in landed on %d %s:\n%s", p.status, p.url, p.text())
+	}
+	return b
+}

@@ -1,0 +1,151 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package session answers who is behind a cookie, and is the one way in which
+// access records are read and changed.
+//
+// A record that was read is kept in memory, so that a signed-in request costs
+// no store read. Every change of a record goes through [Records.Update], which
+// replaces the copy before it returns: with a store that only this process
+// writes, the copy is never older than the last change.
+//
+// Three answers are possible: signed in, not signed in, and unknown. Unknown
+// is an error, never "not signed in": a store that is down signs nobody out.
+// The rules themselves are in package access; cookies are package gate's.
+package session
+
+import (
+	"context"
+	"encoding/base32"
+	"errors"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/seal"
+	"github.com/portalgate/portalgate/internal/store"
+)
+
+// Records reads and changes access records. It may be used concurrently.
+type Records struct {
+	st      store.Store
+	now     func() time.Time
+	tagKey  []byte
+	addrKey []byte
+	cache   *cache
+	later   chan job
+
+	// locks order the changes of one record with the renewal of its copy.
+	locks [256]sync.Mutex
+	seed  maphash.Seed
+
+	mu      sync.Mutex
+	pending map[string]bool // guarded by mu; jobs in later, by name
+}
+
+// New returns the records in a store. now is the clock for what is only read;
+// changes are made at the store's time.
+func New(st store.Store, root *seal.Root, now func() time.Time) *Records {
+	return &Records{
+		st: st, now: now,
+		tagKey: root.Key("tag"), addrKey: root.Key("address"),
+		cache: newCache(now), later: make(chan job, 1024),
+		seed: maphash.MakeSeed(), pending: make(map[string]bool),
+	}
+}
+
+// TagSize is the length of a tag: 80 bits in base 32.
+const TagSize = 16
+
+var tagEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// Tag returns the name under which a client's record is kept and which stands
+// in the client's cookies and links: a keyed hash of the id, which says
+// nothing to anybody without the key.
+func (rs *Records) Tag(client string) string {
+	return tagEncoding.EncodeToString(seal.MAC(rs.tagKey, "client", client)[:10])
+}
+
+// Scratch returns the tag of a record that belongs to nobody, for an address
+// that is not on file: what is done for it costs what it costs for a client.
+func (rs *Records) Scratch(a address.Address) string {
+	return tagEncoding.EncodeToString(seal.MAC(rs.tagKey, "scratch", a.Canonical())[:10])
+}
+
+// IsTag reports whether s has the form of a tag.
+func IsTag(s string) bool {
+	if len(s) != TagSize {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '2' || c > '7') {
+			return false
+		}
+	}
+	return true
+}
+
+// Address returns the keyed hash by which a record is bound to an address.
+func (rs *Records) Address(a address.Address) access.Hash {
+	return access.HashOf(seal.MAC(rs.addrKey, a.Canonical()))
+}
+
+func key(tag string) string { return "access/" + tag }
+
+// Get returns a client's record, or store.ErrNotFound. The record is shared:
+// it must not be changed.
+func (rs *Records) Get(ctx context.Context, tag string) (*access.Record, error) {
+	r, known, gen := rs.cache.get(tag)
+	if known {
+		if r == nil {
+			return nil, store.ErrNotFound
+		}
+		return r, nil
+	}
+	v, err := rs.st.Get(ctx, key(tag))
+	if errors.Is(err, store.ErrNotFound) {
+		rs.cache.fill(tag, nil, gen)
+		return nil, err
+	}
+	if err != nil {
+		return nil, err
+	}
+	if r, err = access.Decode(v.Data); err != nil {
+		return nil, errors.Join(store.ErrUnknown, err) // fail closed: neither in nor out
+	}
+	rs.cache.fill(tag, r, gen)
+	return r, nil
+}
+
+// Update changes a client's record. f gets the store's time and a record of
+// its own, empty if there is none, and may be called more than once. An error
+// from f leaves the record as it was and is returned, except
+// store.ErrUnchanged, which leaves it and is not an error.
+func (rs *Records) Update(ctx context.Context, tag string, f func(now time.Time, r *access.Record) error) error {
+	l := &rs.locks[maphash.String(rs.seed, tag)%uint64(len(rs.locks))]
+	l.Lock()
+	defer l.Unlock()
+	var after *access.Record
+	err := rs.st.Update(ctx, key(tag), func(now time.Time, old store.Value) (store.Value, error) {
+		after = nil
+		r, err := access.Decode(old.Data)
+		if err != nil {
+			return store.Value{}, errors.Join(store.ErrUnknown, err)
+		}
+		if err := f(now, r); err != nil {
+			return store.Value{}, err
+		}
+		data, expires := r.Encode(now)
+		after = r
+		return store.Value{Data: data, Expires: expires}, nil
+	})
+	switch {
+	case err != nil:
+		rs.cache.drop(tag) // it may have been written all the same
+	case after != nil:
+		rs.cache.put(tag, after)
+	}
+	return err
+}

@@ -1,0 +1,177 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/store"
+)
+
+// Visitor is somebody with a session, or with what is left of one.
+type Visitor struct {
+	Tag     string
+	Client  directory.Client
+	Session access.Session
+	// Over says why the session is over; empty means signed in.
+	Over access.End
+}
+
+// SignedIn reports whether v is a client who is signed in. A nil Visitor is
+// not.
+func (v *Visitor) SignedIn() bool { return v != nil && v.Over == "" }
+
+// SecretSize is the length of a session's or link's secret in bytes.
+const SecretSize = 32
+
+// Token joins a tag and a secret to what stands in a cookie or a link.
+func Token(tag string, secret []byte) string {
+	return tag + "." + base64.RawURLEncoding.EncodeToString(secret)
+}
+
+// TokenSize is the length of a token.
+const TokenSize = TagSize + 1 + (SecretSize*8+5)/6
+
+// ParseToken takes a token apart. Only the one string that Token makes for a
+// tag and a secret is a token: no other case, padding or stray bit.
+func ParseToken(s string) (tag string, secret []byte, ok bool) {
+	if len(s) != TokenSize || s[TagSize] != '.' || !IsTag(s[:TagSize]) || strings.ContainsAny(s, "\r\n") {
+		return "", nil, false
+	}
+	secret, err := base64.RawURLEncoding.Strict().DecodeString(s[TagSize+1:])
+	if err != nil || len(secret) != SecretSize {
+		return "", nil, false
+	}
+	return s[:TagSize], secret, true
+}
+
+// Who returns whom a session cookie belongs to: nil if to nobody, a Visitor
+// whose session may be over otherwise. An error is neither yes nor no.
+//
+// A client who is not on file any more, has no access or another address than
+// the one the session was opened for is not signed in; the record is settled
+// accordingly soon after.
+func (rs *Records) Who(ctx context.Context, cookie string, dir directory.Directory, lt access.Lifetimes) (*Visitor, error) {
+	tag, secret, ok := ParseToken(cookie)
+	if !ok {
+		return nil, nil
+	}
+	r, err := rs.Get(ctx, tag)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, ok := r.Session(access.HashOf(secret))
+	if !ok {
+		return nil, nil
+	}
+	v := &Visitor{Tag: tag, Session: s, Over: s.Over(rs.now(), lt)}
+	if v.Over != "" {
+		return v, nil
+	}
+	c, bound, err := rs.OnFile(ctx, dir, r.Client)
+	if err != nil {
+		return nil, err
+	}
+	if !r.BoundTo(r.Client, bound) {
+		v.Over = access.ByPractice
+		rs.Settle(r.Client, bound)
+		return v, nil
+	}
+	v.Client = c
+	return v, nil
+}
+
+// OnFile returns a client and the hash of the address to which the client's
+// record is to be bound: empty if the client is gone or may not sign in.
+func (rs *Records) OnFile(ctx context.Context, dir directory.Directory, id string) (directory.Client, access.Hash, error) {
+	c, err := dir.ByID(ctx, id)
+	if errors.Is(err, directory.ErrNotFound) {
+		return directory.Client{}, "", nil
+	}
+	if err != nil {
+		return directory.Client{}, "", errors.Join(store.ErrUnknown, err)
+	}
+	a, err := address.Parse(c.Email)
+	if err != nil || !c.Access {
+		return c, "", nil
+	}
+	return c, rs.Address(a), nil
+}
+
+type job struct {
+	name, tag string
+	f         func(now time.Time, r *access.Record) error
+}
+
+// grain is how often activity in a session is written down.
+const grain = time.Minute
+
+// Active notes that a session is in use, in the background and at most once a
+// minute. It never brings a session back.
+func (rs *Records) Active(v *Visitor, lt access.Lifetimes) {
+	if rs.now().Unix() < v.Session.Used+int64(grain/time.Second) {
+		return
+	}
+	h := v.Session.Hash
+	rs.soon(job{"active " + v.Tag + string(h), v.Tag, func(now time.Time, r *access.Record) error {
+		if !r.Touch(now, h, lt, grain) {
+			return store.ErrUnchanged
+		}
+		return nil
+	}})
+}
+
+// Settle ends, in the background, what a client's record was good for under
+// another address or before access was withdrawn. bound is the hash of the
+// address that holds now, empty for none.
+func (rs *Records) Settle(client string, bound access.Hash) {
+	tag := rs.Tag(client)
+	rs.soon(job{"settle " + tag, tag, func(now time.Time, r *access.Record) error {
+		if r.Client == "" || !r.Bind(now, client, bound) {
+			return store.ErrUnchanged
+		}
+		return nil
+	}})
+}
+
+// soon queues a job unless the same one is waiting. If there is no room it is
+// dropped: activity is noted by the next request, and a record that is not
+// settled still lets nobody in.
+func (rs *Records) soon(j job) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if rs.pending[j.name] {
+		return
+	}
+	select {
+	case rs.later <- j:
+		rs.pending[j.name] = true
+	default:
+	}
+}
+
+// Run does the background work until ctx is done.
+func (rs *Records) Run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case j := <-rs.later:
+			rs.mu.Lock()
+			delete(rs.pending, j.name)
+			rs.mu.Unlock()
+			_ = rs.Update(ctx, j.tag, j.f) // the next request tries again
+		}
+	}
+}

@@ -1,0 +1,123 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package bolt
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/portalgate/portalgate/internal/limit"
+	"github.com/portalgate/portalgate/internal/store"
+)
+
+// Get implements [store.Store].
+func (s *Store) Get(ctx context.Context, key string) (store.Value, error) {
+	var v store.Value
+	err := s.read(ctx, func(tx *bbolt.Tx) (err error) {
+		v, err = getValue(tx, key, s.now())
+		return err
+	})
+	switch {
+	case err != nil:
+		return store.Value{}, err
+	case v.Data == nil:
+		return store.Value{}, store.ErrNotFound
+	}
+	return v, nil
+}
+
+// Update implements [store.Store]. It calls f once, for it lets nobody else
+// write meanwhile.
+func (s *Store) Update(ctx context.Context, key string, f func(now time.Time, old store.Value) (store.Value, error)) error {
+	var refused error // by f
+	err := s.write(ctx, func(tx *bbolt.Tx) error {
+		now := s.now()
+		old, err := getValue(tx, key, now)
+		if err != nil {
+			return err
+		}
+		v, err := f(now, old)
+		switch {
+		case err != nil:
+			refused = err
+			return store.ErrUnchanged
+		case v.Data == nil:
+			return values.delete(tx, []byte(key))
+		}
+		return values.put(tx, []byte(key), append(putTime(nil, expiryOf(v.Expires)), v.Data...))
+	})
+	if err == nil && !errors.Is(refused, store.ErrUnchanged) {
+		err = refused
+	}
+	return err
+}
+
+// getValue copies a value out of the transaction; its Data is nil if there is none.
+func getValue(tx *bbolt.Tx, key string, now time.Time) (store.Value, error) {
+	rec, err := values.get(tx, []byte(key), now)
+	if rec == nil || err != nil {
+		return store.Value{}, err
+	}
+	return store.Value{Data: append([]byte{}, rec[8:]...), Expires: expiryTime(getTime(rec))}, nil
+}
+
+// Allow implements [store.Store]. All asks are counted in one transaction;
+// nothing is written if every one of them is refused.
+func (s *Store) Allow(ctx context.Context, asks []limit.Ask) (limit.Decision, error) {
+	var d limit.Decision
+	err := s.write(ctx, func(tx *bbolt.Tx) error {
+		now := s.now().Truncate(time.Microsecond)
+		d.Allowed = true
+		unchanged := store.ErrUnchanged
+		for i, a := range asks {
+			key := []byte(a.Key)
+			tat, err := getInstant(tx, key, now)
+			if err != nil {
+				return err
+			}
+			next, wait := a.Rate.Next(tat, now)
+			if wait > 0 {
+				d.Allowed = false
+				d.Refused = append(d.Refused, i)
+			} else {
+				_, wait = a.Rate.Next(next, now) // until it would pass once more
+			}
+			d.RetryAfter = max(d.RetryAfter, wait)
+			if next.Equal(tat) {
+				continue
+			}
+			unchanged = nil
+			if err := putInstant(tx, key, next); err != nil {
+				return err
+			}
+		}
+		if d.Allowed {
+			d.RetryAfter = 0
+		}
+		return unchanged
+	})
+	if err != nil {
+		return limit.Decision{}, err
+	}
+	return d, nil
+}
+
+func getInstant(tx *bbolt.Tx, key []byte, now time.Time) (time.Time, error) {
+	rec, err := limits.get(tx, key, now)
+	switch {
+	case rec == nil || err != nil:
+		return time.Time{}, err
+	case len(rec) != 16:
+		return time.Time{}, errDamaged
+	}
+	return time.UnixMicro(getTime(rec[8:])), nil
+}
+
+func putInstant(tx *bbolt.Tx, key []byte, tat time.Time) error {
+	expiry := tat.Add(time.Millisecond - 1).UnixMilli() // not before tat
+	return limits.put(tx, key, putTime(putTime(nil, expiry), tat.UnixMicro()))
+}
