@@ -24,7 +24,8 @@ type Rate struct {
 type Ask struct {
 	Key  string
 	Rate Rate
-	// Peek only asks whether the event would pass, and counts nothing.
+	// Peek only asks whether the event would pass, and counts nothing. It is
+	// answered, RetryAfter included, as if the event had been counted.
 	Peek bool
 }
 

@@ -70,8 +70,10 @@ func (rs *Records) Tag(client string) string {
 
 // Scratch returns the tag of a record that belongs to nobody, for an address
 // that is not on file: what is done for it costs what it costs for a client.
+// There are a few thousand, so that strangers cannot fill the store.
 func (rs *Records) Scratch(a address.Address) string {
-	return tagEncoding.EncodeToString(seal.MAC(rs.tagKey, "scratch", a.Canonical())[:10])
+	h := seal.MAC(rs.tagKey, "scratch address", a.Canonical())
+	return tagEncoding.EncodeToString(seal.MAC(rs.tagKey, "scratch", string(h[:1]), string(h[1]&0x0f))[:10])
 }
 
 // IsTag reports whether s has the form of a tag.

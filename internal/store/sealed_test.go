@@ -55,7 +55,7 @@ func onBolt(t *testing.T) (sealed, raw store.Backend) {
 
 func TestSealed(t *testing.T) {
 	var mu sync.Mutex
-	now := time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	o := bolt.Options{QueueSize: 50, Now: func() time.Time {
 		mu.Lock()
 		defer mu.Unlock()

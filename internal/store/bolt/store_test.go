@@ -262,6 +262,37 @@ func TestWaitingForTheWriter(t *testing.T) {
 	}
 }
 
+// TestCloseWaitsForTheLine: bbolt would wait for the transaction that runs, and
+// refuse the calls behind it, which were let in.
+func TestCloseWaitsForTheLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, path, Options{})
+		release := make(chan struct{})
+		results := make(chan error, 4)
+		for i := range 3 {
+			go func() {
+				results <- s.Update(t.Context(), fmt.Sprint(i), func(time.Time, store.Value) (store.Value, error) {
+					<-release
+					return store.Value{Data: []byte("x")}, nil
+				})
+			}()
+		}
+		synctest.Wait() // one writes, two are in line
+		go func() { results <- s.Close() }()
+		synctest.Wait()
+		if _, err := s.Get(t.Context(), "0"); !errors.Is(err, store.ErrUnknown) {
+			t.Errorf("Get while closing: %v, want ErrUnknown", err)
+		}
+		close(release)
+		for range cap(results) {
+			if err := <-results; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 func BenchmarkUpdate(b *testing.B) {
 	s := open(b, filepath.Join(b.TempDir(), "store.db"), Options{})
 	data := make([]byte, 1000)

@@ -66,7 +66,8 @@ func getValue(tx *bbolt.Tx, key string, now time.Time) (store.Value, error) {
 }
 
 // Allow implements [store.Store]. All asks are counted in one transaction;
-// nothing is written if every one of them is refused.
+// nothing is written if every one of them is refused or only a peek. A peek
+// is answered as if it had been counted, how long to wait included.
 func (s *Store) Allow(ctx context.Context, asks []limit.Ask) (limit.Decision, error) {
 	var d limit.Decision
 	err := s.write(ctx, func(tx *bbolt.Tx) error {
@@ -87,7 +88,7 @@ func (s *Store) Allow(ctx context.Context, asks []limit.Ask) (limit.Decision, er
 				_, wait = a.Rate.Next(next, now) // until it would pass once more
 			}
 			d.RetryAfter = max(d.RetryAfter, wait)
-			if next.Equal(tat) {
+			if a.Peek || next.Equal(tat) {
 				continue
 			}
 			unchanged = nil

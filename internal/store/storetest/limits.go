@@ -18,6 +18,7 @@ func (h Harness) limits(t *testing.T) {
 	t.Run("exact under concurrency", h.limitsConcurrent)
 	t.Run("several asks", h.severalAsks)
 	t.Run("nothing to ask", h.noAsks)
+	t.Run("peek", h.peek)
 	t.Run("durable", h.durableLimits)
 	if h.Advance != nil {
 		t.Run("retry after", h.retryAfter)
@@ -116,6 +117,42 @@ func (h Harness) severalAsks(t *testing.T) {
 func (h Harness) noAsks(t *testing.T) {
 	if d := allow(t, h.open(t)); !d.Allowed {
 		t.Errorf("asking for nothing was refused: %+v", d)
+	}
+}
+
+// peek: it is answered as if it had been counted, or else the answer to
+// somebody who is only looked at would differ from that to somebody who is
+// counted, and tell which of them it is.
+func (h Harness) peek(t *testing.T) {
+	b := h.open(t)
+	a := limit.Ask{Key: "key", Rate: limit.Rate{Count: 2, Per: time.Hour}}
+	look := a
+	look.Peek = true
+	for range 5 {
+		if d := allow(t, b, look); !d.Allowed {
+			t.Fatalf("a peek at a fresh key was refused: %+v", d)
+		}
+	}
+	if n := left(t, b, a); n != 2 {
+		t.Errorf("%d left of two after peeks, want 2", n)
+	}
+	if d := allow(t, b, look); !slices.Equal(d.Refused, []int{0}) {
+		t.Errorf("a peek at a full key: %+v, want it refused", d)
+	}
+
+	// Beside a refusal, and for how long to wait, a peek is like the event.
+	none := limit.Ask{Key: "none", Rate: limit.Rate{Count: 1, Per: time.Minute}}
+	allow(t, b, none)
+	other := limit.Ask{Key: "other", Rate: limit.Rate{Count: 1, Per: time.Hour}}
+	seen := other
+	seen.Peek = true
+	peeked, counted := allow(t, b, none, seen), allow(t, b, none, other)
+	if !slices.Equal(peeked.Refused, counted.Refused) ||
+		(peeked.RetryAfter-counted.RetryAfter).Abs() > 10*time.Second {
+		t.Errorf("a peek was answered %+v, the event itself %+v", peeked, counted)
+	}
+	if n := left(t, b, other); n != 0 {
+		t.Errorf("%d left of one after it was counted, want 0", n)
 	}
 }
 
