@@ -7,6 +7,8 @@ package main
 import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/portalgate/portalgate/caddymodule"
 )
 
 func main() { caddycmd.Main() }

@@ -1,0 +1,141 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"encoding/json"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Gate is one sign-in gate: one practice, one public address, one store.
+type Gate struct {
+	// The one origin that clients know, such as https://portal.example.com:
+	// scheme and host, and a port if it is not the usual one. Plain http is
+	// for loopback names only. Required.
+	PublicURL string `json:"public_url,omitempty"`
+
+	// The root secret that every key is derived from: 32 bytes in hex or
+	// base64, as `caddy portalgate secret` prints them. Meant to be a
+	// placeholder, {env.NAME} or {file./path}. If empty, a secret is made in
+	// Caddy's storage, and it serves this one gate.
+	Secret string `json:"secret,omitempty"`
+
+	// The path under which the gate's own pages live. Default: /sign-in.
+	Path string `json:"path,omitempty"`
+
+	// Who runs the portal. Required.
+	Practice Practice `json:"practice"`
+
+	// Where the gate keeps its records.
+	Store Store `json:"store,omitzero"`
+
+	// Who is on file. Required.
+	Clients Clients `json:"clients,omitzero"`
+
+	// How mail leaves. Required.
+	Mail Mail `json:"mail,omitzero"`
+
+	// The ways to sign in, in the order they are offered; the method's name
+	// stands under "method". Default: magic_link alone.
+	SignInRaw []json.RawMessage `json:"sign_in,omitempty" caddy:"namespace=portalgate.sign_in inline_key=method"`
+
+	// What a visitor learns about an address that is not on file: "conceal"
+	// answers as for any other, "reveal" says so, and thereby tells anybody
+	// who asks whether a person is a client. Default: conceal.
+	UnknownEmail string `json:"unknown_email,omitempty"`
+
+	// How long sessions last.
+	Session Session `json:"session,omitzero"`
+
+	// How often things may be done.
+	Limits Limits `json:"limits,omitzero"`
+}
+
+// Practice is who runs the portal, as the pages and mails present it. It must
+// have a phone number or an email address, because every page says where to
+// turn to.
+type Practice struct {
+	// The name that clients know. Required.
+	Name string `json:"name,omitempty"`
+
+	// The phone number to call, as people write it.
+	Phone string `json:"phone,omitempty"`
+
+	// The email address to write to.
+	Email string `json:"email,omitempty"`
+
+	// A page for people who are not clients yet. If empty, there is no such
+	// choice.
+	NewClients string `json:"new_clients,omitempty"`
+
+	// The file of the logo (SVG, PNG, JPEG or WebP, at most 100 KB).
+	Logo string `json:"logo,omitempty"`
+
+	// The colour of buttons and links, as #rrggbb. It must stand out on white.
+	Accent string `json:"accent,omitempty"`
+
+	// The time zone of the times that clients read, such as America/Chicago.
+	// Default: the server's.
+	TimeZone string `json:"time_zone,omitempty"`
+}
+
+// Store is the embedded store: one file, used by one gate of one server.
+type Store struct {
+	// The file. Default: portalgate/<gate>.db in Caddy's data directory.
+	File string `json:"file,omitempty"`
+}
+
+// Clients is the list of who is on file.
+type Clients struct {
+	// A CSV file with the columns id, email and name, and optionally phone,
+	// language, portal_access and email_ok. It is read again when it changes.
+	File string `json:"file,omitempty"`
+}
+
+// Mail is how mail leaves.
+type Mail struct {
+	// Keep mails in memory and show them in the portalgate_inbox handler, for
+	// trying things out. Allowed with a loopback public_url only.
+	Outbox bool `json:"outbox,omitempty"`
+}
+
+// Session is how long sessions last.
+type Session struct {
+	// Without activity. Default: 30m.
+	Idle caddy.Duration `json:"idle,omitempty"`
+
+	// At most. Default: 12h.
+	Absolute caddy.Duration `json:"absolute,omitempty"`
+
+	// Without activity, on a shared computer. Default: 10m, or idle if that
+	// is shorter.
+	SharedIdle caddy.Duration `json:"shared_idle,omitempty"`
+
+	// At most, on a shared computer. Default: 1h, or absolute if that is
+	// shorter.
+	SharedAbsolute caddy.Duration `json:"shared_absolute,omitempty"`
+}
+
+// Limits is how often things may be done.
+type Limits struct {
+	// Sign-in requests per network (an IPv4 address or an IPv6 /64).
+	// Default: 60 in 10m.
+	Requests *Rate `json:"requests,omitempty"`
+
+	// Addresses that are not on file, per browser. Default: 5 in 15m.
+	Unknown *Rate `json:"unknown,omitempty"`
+
+	// Mails per client. Default: 10 in 24h.
+	Mails *Rate `json:"mails,omitempty"`
+}
+
+// Rate is a number of events in a time.
+type Rate struct {
+	// How many.
+	Count int `json:"count"`
+
+	// In how long.
+	Per caddy.Duration `json:"per"`
+}

@@ -1,0 +1,95 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"cmp"
+	"encoding/json"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+)
+
+func init() {
+	httpcaddyfile.RegisterDirective("portalgate", parseHandler)
+	httpcaddyfile.RegisterDirectiveOrder("portalgate", httpcaddyfile.Before, "basic_auth")
+	httpcaddyfile.RegisterDirective("portalgate_inbox", parseInbox)
+	httpcaddyfile.RegisterDirectiveOrder("portalgate_inbox", httpcaddyfile.Before, "respond")
+}
+
+// parseHandler reads the handler. It takes no matcher. Syntax:
+//
+//	portalgate [<name>] {
+//		public   <path>...
+//		audience <name>
+//	}
+func parseHandler(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // consume directive name
+	var handler Handler
+	var err error
+	if handler.Gate, err = gateArg(h, "a path it never sees is a path where a visitor's forged identity headers get through; put it in front of the whole site and list what needs no sign-in: public /assets/*"); err != nil {
+		return nil, err
+	}
+	err = block(h.Dispenser, "portalgate", map[string]func() error{
+		"public": func() error {
+			paths := h.RemainingArgs()
+			if len(paths) == 0 {
+				return h.Err("public takes one path or more: public /assets/* /favicon.ico")
+			}
+			for _, p := range paths {
+				if !strings.HasPrefix(p, "/") {
+					return h.Errf("public path %q; write it from the slash on: public /assets/*", p)
+				}
+			}
+			handler.Public = append(handler.Public, paths...)
+			return nil
+		},
+		"audience": func() error { return one(h.Dispenser, &handler.Audience, "portal") },
+	}, "public")
+	if err != nil {
+		return nil, err
+	}
+	return h.NewRoute(nil, &handler), nil
+}
+
+// parseInbox reads the inbox. It takes no matcher either: what is not the
+// mailbox on its site is nothing. Syntax:
+//
+//	portalgate_inbox [<name>]
+func parseInbox(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // consume directive name
+	var inbox Inbox
+	var err error
+	if inbox.Gate, err = gateArg(h, "give the mailbox a site of its own: http://localhost:8025"); err != nil {
+		return nil, err
+	}
+	if h.NextBlock(0) {
+		return nil, h.Err("portalgate_inbox takes no block; remove it")
+	}
+	return h.NewRoute(nil, &inbox), nil
+}
+
+// gateArg reads the name of a gate, which the global options must have. why
+// says why there is no matcher.
+func gateArg(h httpcaddyfile.Helper, why string) (string, error) {
+	directive := h.Val()
+	args := h.RemainingArgs()
+	name := strings.Join(args, " ")
+	switch {
+	case name != "" && strings.ContainsAny(name[:1], "/*@"):
+		return "", h.Errf("%s takes no matcher (%s): %s", directive, args[0], why)
+	case len(args) > 1:
+		return "", h.Errf("%s takes the name of one gate at most; %q is too much", directive, args[1])
+	}
+	var app App
+	if o, ok := h.Option("portalgate").(httpcaddyfile.App); ok {
+		if err := json.Unmarshal(o.Value, &app); err != nil {
+			return "", h.WrapErr(err)
+		}
+	}
+	if want := cmp.Or(name, defaultGate); app.Gates[want] == nil {
+		return "", h.WrapErr(noGate(want, app.Gates))
+	}
+	return name, nil
+}

@@ -1,0 +1,150 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/portalgate/portalgate/internal/gate"
+)
+
+func init() { caddy.RegisterModule(Handler{}) }
+
+// Handler puts a gate in front of the handlers after it: it serves the
+// sign-in pages, and lets a request through only with an identity that it has
+// established itself.
+//
+// For a signed-in request these placeholders are set:
+//
+// Placeholder | Description
+// ------------|---------------
+// `{http.auth.user.id}` | The client's id on file
+// `{http.auth.user.email}` | The address on file
+// `{http.auth.user.name}` | The name on file
+// `{http.auth.user.method}` | How the client signed in
+// `{http.auth.user.session}` | A hash that names the session
+type Handler struct {
+	// The gate's name. Default: main.
+	Gate string `json:"gate,omitempty"`
+
+	// Paths that need no sign-in, such as /assets/*. Identity headers of the
+	// visitor's own making are removed there as everywhere.
+	Public []string `json:"public,omitempty"`
+
+	// The "aud" of the assertion that the upstream gets. Default: the gate's
+	// public URL.
+	Audience string `json:"audience,omitempty"`
+
+	handler *gate.Handler
+}
+
+// CaddyModule returns the Caddy module information.
+func (Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.portalgate",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision finds the gate.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	g, err := findGate(ctx, h.Gate)
+	if err != nil {
+		return err
+	}
+	h.handler, err = g.runtime.Handler(g.config, gate.HandlerOptions{Public: h.Public, Audience: h.Audience})
+	if err != nil {
+		return fmt.Errorf("portalgate: %w", err)
+	}
+	return nil
+}
+
+// findGate returns a gate of this configuration.
+func findGate(ctx caddy.Context, name string) (*liveGate, error) {
+	app, err := ctx.App("portalgate")
+	if err != nil {
+		return nil, err
+	}
+	return app.(*App).gate(cmp.Or(name, defaultGate))
+}
+
+// noGate says that a handler names a gate that is not there.
+func noGate(name string, have map[string]*Gate) error {
+	if len(have) == 0 {
+		return errors.New("there is no gate; add one to the global options at the top of the file: portalgate { ... }")
+	}
+	return fmt.Errorf("there is no gate %q; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(have)), ", "))
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	return h.handler.ServeHTTP(w, r, front(r), next.ServeHTTP)
+}
+
+// front tells the gate what Caddy knows of a request.
+func front(r *http.Request) gate.Front {
+	ctx := r.Context()
+	return gate.Front{
+		IP:       clientIP(r),
+		Original: originalURL(r),
+		HTTPS:    r.TLS != nil || forwardedHTTPS(r),
+		SkipLog:  func() { caddyhttp.SetVar(ctx, caddyhttp.LogSkipVar, true) },
+		SignedIn: func(id gate.Identity) {
+			repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+			if !ok {
+				return
+			}
+			repl.Set("http.auth.user.id", id.ID) // the access log's user_id
+			repl.Set("http.auth.user.email", id.Email)
+			repl.Set("http.auth.user.name", id.Name)
+			repl.Set("http.auth.user.method", id.Method)
+			repl.Set("http.auth.user.session", id.Session)
+		},
+	}
+}
+
+// clientIP is the address that Caddy's trusted_proxies let us believe, or none
+// (on a unix socket).
+func clientIP(r *http.Request) netip.Addr {
+	s, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	ip, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ip.Unmap().WithZone("")
+}
+
+// originalURL is the URL before rewrite, uri and try_files, which run before
+// us.
+func originalURL(r *http.Request) *url.URL {
+	if o, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && o.URL != nil {
+		return o.URL
+	}
+	return r.URL
+}
+
+// forwardedHTTPS reports whether a proxy that the operator trusts says that it
+// got the request over TLS. Anything but one plain "https" is a no.
+func forwardedHTTPS(r *http.Request) bool {
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	proto := r.Header.Values("X-Forwarded-Proto")
+	return trusted && len(proto) == 1 && proto[0] == "https"
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

@@ -1,0 +1,9 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	// plug in sign-in methods here
+	_ "github.com/portalgate/portalgate/providers/magiclink"
+)

@@ -1,0 +1,91 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/portalgate/portalgate/internal/gate"
+	"github.com/portalgate/portalgate/internal/store"
+	"github.com/portalgate/portalgate/internal/store/bolt"
+)
+
+// runtimes persists gates through configuration changes, by the absolute path
+// of the store file: a file can be open once only, so a changed setting must
+// never lead to a second runtime on the same file.
+var runtimes = caddy.NewUsagePool()
+
+// secretSource returns a gate's root secret.
+type secretSource func(context.Context) ([]byte, error)
+
+// pooledRuntime is a gate's runtime and what may not change while it lives.
+type pooledRuntime struct {
+	*gate.Runtime
+
+	gate        string
+	fingerprint [sha256.Size]byte
+	// source is replaced by every configuration that starts: one whose storage
+	// did not answer is mended by a reload.
+	source atomic.Pointer[secretSource]
+}
+
+// Destruct lets running calls finish and closes the store. Caddy calls it when
+// no configuration uses the runtime any more; requests may still.
+func (r *pooledRuntime) Destruct() error { return r.Close() }
+
+// acquireRuntime returns the runtime on a store file, and a function that
+// gives it back. It opens nothing: the store is opened when first needed, so
+// that `caddy validate` beside a running server has nothing to fight about.
+func acquireRuntime(name, file string, s secret) (*pooledRuntime, func() error, error) {
+	r, release, err := acquire(runtimes, file, func() (*pooledRuntime, error) {
+		r := &pooledRuntime{gate: name, fingerprint: s.fingerprint}
+		r.source.Store(&s.source)
+		r.Runtime = gate.NewRuntime(gate.Options{
+			Gate:   name,
+			Secret: func(ctx context.Context) ([]byte, error) { return (*r.source.Load())(ctx) },
+			Open: func(context.Context) (store.Backend, error) {
+				return openStore(file)
+			},
+		})
+		return r, nil
+	})
+	switch {
+	case err != nil:
+		return nil, release, err
+	case r.gate != name:
+		release()
+		return nil, nil, fmt.Errorf("store: %s is in use by gate %q; give this gate a file of its own", file, r.gate)
+	case r.fingerprint != s.fingerprint:
+		// Records sealed with the old secret would all read as damaged.
+		release()
+		return nil, nil, fmt.Errorf("secret: it is not the one that gate %q runs with; put that one back, or give the gate a new store file as well, and everybody signs in again", name)
+	}
+	return r, release, nil
+}
+
+// openStore makes a nil *bolt.Store a nil interface.
+func openStore(file string) (store.Backend, error) {
+	s, err := bolt.Open(file, bolt.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// acquire returns the pooled value for key and a function that gives it back.
+// The function is safe to call twice.
+func acquire[T caddy.Destructor](p *caddy.UsagePool, key string, build func() (T, error)) (T, func() error, error) {
+	v, _, err := p.LoadOrNew(key, func() (caddy.Destructor, error) { return build() })
+	if err != nil {
+		var zero T
+		return zero, func() error { return nil }, err
+	}
+	return v.(T), sync.OnceValue(func() error { _, err := p.Delete(key); return err }), nil
+}

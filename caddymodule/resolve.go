@@ -1,0 +1,131 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+	_ "time/tzdata" // for time_zone on a machine that has no zones installed
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/portalgate/portalgate/internal/directory/file"
+	"github.com/portalgate/portalgate/internal/gate"
+	"github.com/portalgate/portalgate/internal/ui"
+	"github.com/portalgate/portalgate/providers"
+)
+
+// resolve makes of what the operator wrote what the gate works with.
+func (g *Gate) resolve(ctx caddy.Context, name string) (*gate.Config, error) {
+	c := &gate.Config{
+		Name:   name,
+		Path:   g.Path,
+		Reveal: g.UnknownEmail == "reveal",
+		Log:    ctx.Logger(),
+	}
+	if c.Path == "" {
+		c.Path = "/sign-in"
+	}
+	var err error
+	if c.PublicURL, err = parsePublicURL(g.PublicURL); err != nil {
+		return nil, err
+	}
+	if c.Session, err = g.Session.lifetimes(); err != nil {
+		return nil, err
+	}
+	if c.Limits, err = g.Limits.rates(); err != nil {
+		return nil, err
+	}
+	if c.Methods, err = g.loadMethods(ctx); err != nil {
+		return nil, err
+	}
+	clients, err := filepath.Abs(g.Clients.File)
+	if err != nil {
+		return nil, fmt.Errorf("clients file: %v", err)
+	}
+	list, err := file.Open(clients)
+	if err != nil {
+		return nil, fmt.Errorf("clients file: %v", err)
+	}
+	c.Clients = list
+	if c.UI, err = g.pages(c); err != nil {
+		return nil, fmt.Errorf("practice: %v", err)
+	}
+	return c, nil
+}
+
+// loadMethods loads the sign-in methods, in the order they were written.
+func (g *Gate) loadMethods(ctx caddy.Context) ([]gate.Method, error) {
+	if len(g.SignInRaw) == 0 {
+		g.SignInRaw = append(g.SignInRaw, []byte(`{"method":"magic_link"}`))
+	}
+	loaded, err := ctx.LoadModule(g, "SignInRaw")
+	if err != nil {
+		return nil, fmt.Errorf("sign_in: %v", err)
+	}
+	var all []gate.Method
+	for _, m := range loaded.([]any) {
+		name := m.(caddy.Module).CaddyModule().ID.Name()
+		a, ok := m.(providers.Authenticator)
+		if !ok {
+			return nil, fmt.Errorf("sign_in: module %s.%s is no sign-in method, but %T", methods, name, m)
+		}
+		for _, other := range all {
+			if other.Name == name {
+				return nil, fmt.Errorf("sign_in: %s stands twice; keep one of them", name)
+			}
+		}
+		all = append(all, gate.Method{Name: name, Authenticator: a})
+	}
+	return all, nil
+}
+
+// pages draws the gate's pages in the practice's name.
+func (g *Gate) pages(c *gate.Config) (*ui.UI, error) {
+	p := ui.Practice{
+		Name: g.Practice.Name, Phone: g.Practice.Phone, Email: g.Practice.Email,
+		NewClients: g.Practice.NewClients,
+		From:       g.Practice.Email,
+		Accent:     g.Practice.Accent,
+		Zone:       time.Local,
+		PublicURL:  c.PublicURL, Path: c.Path,
+	}
+	if p.From == "" {
+		p.From = "portal@localhost" // nothing leaves the outbox
+	}
+	var err error
+	if g.Practice.TimeZone != "" {
+		if p.Zone, err = time.LoadLocation(g.Practice.TimeZone); err != nil {
+			return nil, fmt.Errorf("time_zone: %v", err)
+		}
+	}
+	if g.Practice.Logo != "" {
+		if p.Logo, err = readLogo(g.Practice.Logo); err != nil {
+			return nil, fmt.Errorf("logo: %v", err)
+		}
+	}
+	return ui.New(p)
+}
+
+// storeFile returns the absolute path of the gate's store.
+func (g *Gate) storeFile(name string) (string, error) {
+	if g.Store.File == "" {
+		return filepath.Abs(filepath.Join(caddy.AppDataDir(), "portalgate", name+".db"))
+	}
+	return filepath.Abs(g.Store.File)
+}
+
+// readLogo reads a little more than a logo may have, so that one that is too
+// large is seen to be.
+func readLogo(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, 200<<10))
+}

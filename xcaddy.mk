@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: Portalgate contributors
+# SPDX-License-Identifier: Apache-2.0
+#
+# make -f xcaddy.mk         says what there is to make
+#
+# Nothing here needs a secret, and `run` and `build` need Go, make and git only.
+
+# Caddy's storage back ends that we do not use.
+TAGS = nobadger,nomysql,nopgx
+# What `run` keeps between runs: the store, and Caddy's own data.
+DATA = bin/data
+AXE = internal/browsertest/node_modules/axe-core/axe.min.js
+
+help:
+	@echo 'make -f xcaddy.mk run     try it: the portal on http://localhost:8080, its mails on :8025'
+	@echo 'make -f xcaddy.mk build   bin/portalgate: Caddy with Portalgate'
+	@echo 'make -f xcaddy.mk test    format, vet and all tests, with the race detector'
+	@echo 'make -f xcaddy.mk proof   the tests at the sizes we publish, and their figures'
+	@echo 'make -f xcaddy.mk xcaddy  bin/caddy, built by xcaddy where that is installed'
+
+build:
+	@mkdir -p bin
+	go build -tags $(TAGS) -trimpath -o bin/portalgate ./caddymodule/portalgate
+
+run: build
+	@go build -trimpath -o bin/portal-go ./examples/portal-go
+	@mkdir -p $(DATA)
+	@portal= gate=; \
+	stop() { trap - EXIT; trap '' INT TERM; kill $$portal $$gate 2>/dev/null; wait; exit $$1; }; \
+	trap 'echo; echo "stopping"; stop 0' INT TERM; \
+	trap 'stop 1' EXIT; \
+	XDG_DATA_HOME="$$PWD/$(DATA)" XDG_CONFIG_HOME="$$PWD/$(DATA)"; \
+	export XDG_DATA_HOME XDG_CONFIG_HOME; \
+	bin/portal-go >$(DATA)/portal.log 2>&1 & portal=$$!; \
+	bin/portalgate run --config Caddyfile >$(DATA)/gate.log 2>&1 & gate=$$!; \
+	alive() { \
+		kill -0 $$portal 2>/dev/null || { tail -n 5 $(DATA)/portal.log; echo 'the sample portal has stopped'; exit 1; }; \
+		kill -0 $$gate 2>/dev/null || { tail -n 5 $(DATA)/gate.log; echo 'the gate has stopped'; exit 1; }; \
+	}; \
+	until grep -q 'serving initial configuration' $(DATA)/gate.log; do alive; sleep 1; done; \
+	alive; \
+	echo; \
+	echo '  the portal   http://localhost:8080'; \
+	echo '  its mails    http://localhost:8025'; \
+	echo; \
+	echo '  clients who can sign in:'; \
+	awk -F, 'NR > 1 && $$6 == "yes" && $$7 == "yes" { printf "    %-24s %s\n", $$2, $$3 }' clients.csv; \
+	echo; \
+	echo '  logs are in $(DATA); Ctrl-C stops everything'; \
+	while :; do sleep 1; alive; done
+
+test: tools $(AXE)
+	@echo '== gofmt'
+	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	test -z "$$bad" || { echo "not formatted:"; echo "$$bad"; exit 1; }
+	@echo '== go vet'
+	go vet -tags $(TAGS) ./...
+	@echo '== go test -race (the first time most of it is compiling Caddy)'
+	go test -race -tags $(TAGS) -timeout 15m ./...
+
+proof: tools $(AXE)
+	@mkdir -p bin
+	@echo "commit $$(git rev-parse --short HEAD), $$(go version), $$(uname -srm), $$(getconf _NPROCESSORS_ONLN) processors"
+	@PORTALGATE_PROOF=1 go test -v -count=1 -tags $(TAGS) -timeout 120m ./... >bin/proof.log 2>&1; status=$$?; \
+	grep -E '^ +[a-z0-9_]+_test\.go:[0-9]+: |^--- FAIL|^FAIL|^panic:' bin/proof.log; \
+	echo "the whole output is in bin/proof.log"; exit $$status
+
+xcaddy:
+	@command -v xcaddy >/dev/null || { echo 'xcaddy is not installed; `make -f xcaddy.mk build` needs only Go'; exit 1; }
+	@mkdir -p bin
+	XCADDY_GO_BUILD_FLAGS='-tags=$(TAGS) -trimpath' xcaddy build \
+		"$$(go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)" --output bin/caddy \
+		--with github.com/portalgate/portalgate/caddymodule --replace github.com/portalgate/portalgate=.
+
+# What the tests need beside Go: a C compiler for the race detector, and a
+# Chromium. Installed where we may, asked for where not.
+tools:
+	@missing=; \
+	command -v "$${CC:-gcc}" >/dev/null || missing=' gcc libc6-dev'; \
+	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+		|| missing="$$missing chromium fonts-dejavu-core"; \
+	test -n "$$missing" || exit 0; \
+	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+		echo "== installing $$missing"; \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
+	else \
+		echo "the tests need$$missing; as root, on Debian: apt-get install$$missing"; exit 1; \
+	fi
+
+$(AXE): internal/browsertest/package-lock.json
+	@echo '== npm ci (axe-core, for the accessibility tests)'
+	npm ci --prefix internal/browsertest
+	@touch $@
+
+.PHONY: help build run test proof xcaddy tools
