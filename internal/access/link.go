@@ -27,6 +27,23 @@ func (r *Record) Bind(now time.Time, client string, address Hash) bool {
 	return stopped
 }
 
+// VoidBefore stops what was made before floor: links and sessions. Browsers
+// stay known, for that lets nobody in.
+func (r *Record) VoidBefore(now, floor time.Time) {
+	for i := 0; i < len(r.Links); {
+		if r.Links[i].Made < floor.Unix() {
+			r.retire(now, i, StoppedOffice)
+			continue
+		}
+		i++
+	}
+	for i := range r.Sessions {
+		if r.Sessions[i].Made < floor.Unix() {
+			r.Sessions[i].end(now, ByPractice)
+		}
+	}
+}
+
 // BoundTo reports whether the record was made for this client at this address.
 func (r *Record) BoundTo(client string, address Hash) bool {
 	return address != "" && r.Client == client && r.Address.is(address)
@@ -36,6 +53,10 @@ func (r *Record) BoundTo(client string, address Hash) bool {
 // why it is not (then there is nothing to mail). Adding it again changes
 // nothing, so an interrupted attempt can be repeated.
 func (r *Record) AddLink(now time.Time, l Link) State {
+	l.Expires = min(l.Expires, l.Made+secs(pastLife)) // it is remembered for longer than it is good
+	if len(l.ReturnTo) > maxReturn {
+		l.ReturnTo = "" // cut off it would lead elsewhere
+	}
 	if _, state, _ := r.Look(now, l.Hash); state != NoLink {
 		return state
 	}
@@ -127,10 +148,10 @@ func (r *Record) Redeem(now time.Time, in Redemption) (s Session, fresh bool, st
 	r.Links = keep(r.Links, func(o Link) bool { return !o.Hash.is(in.Link) })
 	r.stopLinks(now, NewerSignedIn)
 	s = r.open(now, Session{
-		Hash: in.Session, Method: in.Method, Kind: in.Kind, Shared: in.Shared || l.Shared,
+		Hash: in.Session, Method: clip(in.Method, maxKind), Kind: clip(in.Kind, maxKind), Shared: in.Shared || l.Shared,
 	}, in.Lifetimes)
 	r.remember(Past{
-		Hash: l.Hash, State: Used, At: now.Unix(), Life: l.Expires - l.Made,
+		Hash: l.Hash, State: Used, At: max(now.Unix(), l.Made), Life: l.Expires - l.Made,
 		Nonce: in.Nonce, Session: s.Hash, ReturnTo: l.ReturnTo,
 	})
 	if !s.Shared && in.Browser != "" {
@@ -139,7 +160,7 @@ func (r *Record) Redeem(now time.Time, in Redemption) (s Session, fresh bool, st
 	if in.Code {
 		r.WrongCodes = 0
 	}
-	r.event(now, "signed_in", in.Method)
+	r.event(now, "signed_in", s.Method)
 	return s, true, Live
 }
 
@@ -157,8 +178,10 @@ func (r *Record) WrongAddress(now time.Time, h Hash) (closed bool) {
 
 // WrongCode counts a wrong mail code.
 func (r *Record) WrongCode(now time.Time) {
-	r.WrongCodes = min(r.WrongCodes+1, WrongCodes)
-	if r.WrongCodes == WrongCodes {
+	if r.CodesOff() {
+		return
+	}
+	if r.WrongCodes++; r.CodesOff() {
 		r.event(now, "codes_off", "")
 	}
 }
@@ -190,9 +213,10 @@ func (r *Record) stopLinks(now time.Time, why State) {
 	}
 }
 
-// retire turns link i into a memory.
+// retire turns link i into a memory. That is never older than the link, even
+// where the clock that made the link is ahead: see Forgot.
 func (r *Record) retire(now time.Time, i int, why State) {
 	l := r.Links[i]
 	r.Links = append(r.Links[:i:i], r.Links[i+1:]...)
-	r.remember(Past{Hash: l.Hash, State: why, At: now.Unix(), Life: l.Expires - l.Made})
+	r.remember(Past{Hash: l.Hash, State: why, At: max(now.Unix(), l.Made), Life: l.Expires - l.Made})
 }

@@ -20,12 +20,15 @@
 package access
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -36,6 +39,8 @@ const (
 	maxKnown    = 10   // browsers; one more is known in place of the oldest
 	maxPast     = 16   // links remembered
 	maxEvents   = 8    // newest kept
+	maxReturn   = 512  // bytes of a link's return path
+	maxKind     = 40   // bytes that name a browser, or a method
 	MaxSize     = 4096 // bytes, encoded
 
 	pastLife  = 90 * 24 * time.Hour  // how long a link's fate is told
@@ -180,33 +185,44 @@ func (r *Record) Encode(now time.Time) (data []byte, expires time.Time) {
 	r.Version = version
 	r.prune(now)
 	for {
-		data, err := json.Marshal(r)
-		if err != nil {
+		// A path is full of "&", which json.Marshal makes six bytes of.
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(r); err != nil {
 			panic("access: " + err.Error()) // plain data always encodes
 		}
-		if len(data) <= MaxSize {
-			return data, r.expires()
+		if b.Len() <= MaxSize {
+			return b.Bytes(), r.expires()
 		}
-		r.shrink()
+		r.shrink(now)
 	}
 }
 
 // shrink gives up the least important thing: what happened, what became of
-// old links, and only then the oldest session or link.
-func (r *Record) shrink() {
+// old links and sessions, where links lead, and only then the oldest session
+// or link. Asking for links, which anybody can, comes to no session's end.
+func (r *Record) shrink(now time.Time) {
+	ended := slices.IndexFunc(r.Sessions, func(s Session) bool { return s.Ended != 0 })
+	past := slices.IndexFunc(r.Past, func(p Past) bool { return p.ReturnTo != "" })
+	link := slices.IndexFunc(r.Links, func(l Link) bool { return l.ReturnTo != "" })
 	switch {
-	case len(r.Events) > 1:
+	case len(r.Events) > 0:
 		r.Events = r.Events[1:]
 	case len(r.Past) > 4:
 		r.forget(1)
+	case ended >= 0:
+		r.Sessions = slices.Delete(r.Sessions, ended, ended+1)
+	case past >= 0:
+		r.Past[past].ReturnTo = ""
+	case link >= 0:
+		r.Links[link].ReturnTo = "" // the start page will do
 	case len(r.Sessions) > 1:
 		r.Sessions = r.Sessions[1:]
 	case len(r.Links) > 1:
-		r.Links = r.Links[1:]
-	case len(r.Known) > 0:
-		r.Known = r.Known[1:]
-	default:
-		panic("access: a record of one session and one link is too large")
+		r.retire(now, 0, NewerAsked)
+	default: // nothing that the rules make; fail closed
+		*r = Record{Version: version, Forgot: now.Unix(), WrongCodes: r.WrongCodes}
 	}
 }
 
@@ -215,7 +231,7 @@ func (r *Record) expires() time.Time {
 	if r.WrongCodes > 0 {
 		return time.Time{} // a count of failures is never forgotten by waiting
 	}
-	var last int64
+	last := r.Forgot + secs(pastLife)
 	for _, p := range r.Past {
 		last = max(last, p.At+secs(pastLife))
 	}
@@ -246,15 +262,17 @@ func (r *Record) prune(now time.Time) {
 	})
 	r.Past = keep(r.Past, func(p Past) bool { return t < p.At+secs(pastLife) })
 	r.forget(len(r.Past) - maxPast)
+	for i := range r.Past {
+		if p := &r.Past[i]; t >= p.At+secs(repeatLife) {
+			p.Nonce, p.Session = "", "" // good for nothing any more
+		}
+	}
 	r.Known = keep(r.Known, func(k Known) bool { return t < k.Used+secs(knownLife) })
 	r.Known = newest(r.Known, maxKnown)
-	r.Sessions = keep(r.Sessions, func(s Session) bool {
-		over := s.Dead
-		if s.Ended != 0 {
-			over = s.Ended
-		}
-		return t < over+secs(endedLife)
-	})
+	for i := range r.Sessions {
+		r.Sessions[i].lapse(now)
+	}
+	r.Sessions = keep(r.Sessions, func(s Session) bool { return s.Ended == 0 || t < s.Ended+secs(endedLife) })
 	r.Events = newest(r.Events, maxEvents)
 }
 
@@ -275,6 +293,14 @@ func (r *Record) forget(n int) {
 
 func (r *Record) event(now time.Time, what, method string) {
 	r.Events = append(r.Events, Event{At: now.Unix(), What: what, Method: method})
+}
+
+// clip keeps what people read of a string within n bytes.
+func clip(s string, n int) string {
+	if len(s) > n {
+		s = s[:n]
+	}
+	return strings.ToValidUTF8(s, "")
 }
 
 func secs(d time.Duration) int64 { return int64(d / time.Second) }

@@ -3,7 +3,10 @@
 
 package access
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Lifetimes are how long sessions last. All must be positive.
 type Lifetimes struct {
@@ -22,8 +25,10 @@ type Session struct {
 	Kind   string `json:"k,omitempty"`
 	Made   int64  `json:"c"`
 	Used   int64  `json:"u"`
-	// Dead is its absolute end by the lifetimes it was opened under.
+	// Dead is its absolute end by the lifetimes it was opened under, Idle the
+	// seconds it lasts by them without activity.
 	Dead   int64 `json:"x"`
+	Idle   int64 `json:"i"`
 	Shared bool  `json:"s,omitempty"`
 	// Ended and Why tell of a session that was ended before its time.
 	Ended int64 `json:"e,omitempty"`
@@ -45,17 +50,24 @@ const (
 // Over returns why the session is over at now, or "" if it is not. Lifetimes
 // that were shortened since hold at once; longer ones do not revive it.
 func (s Session) Over(now time.Time, lt Lifetimes) End {
-	idle, absolute := lt.Of(s)
-	t := now.Unix()
+	idle, absolute := s.limits(lt)
 	switch {
 	case s.Ended != 0:
-		return s.Why
-	case t >= s.Dead || t >= s.Made+secs(absolute):
-		return ByAge
-	case t >= s.Used+secs(idle):
+		return cmp.Or(s.Why, ByElsewhere) // fail closed: without a reason too it is over
+	case now.Unix() < idle:
+		return ""
+	case idle < absolute:
 		return ByIdle
 	}
-	return ""
+	return ByAge
+}
+
+// limits returns when s ends without further activity, and at the latest: the
+// earlier of what held when it was opened and what holds now.
+func (s Session) limits(lt Lifetimes) (idle, absolute int64) {
+	i, a := lt.Of(s)
+	absolute = min(s.Dead, s.Made+secs(a))
+	return min(s.Used+min(s.Idle, secs(i)), absolute), absolute
 }
 
 // Of returns the lifetimes that hold for s.
@@ -68,9 +80,8 @@ func (lt Lifetimes) Of(s Session) (idle, absolute time.Duration) {
 
 // Ends returns when s will end without further activity, and at the latest.
 func (s Session) Ends(lt Lifetimes) (idle, absolute time.Time) {
-	i, a := lt.Of(s)
-	abs := min(s.Dead, s.Made+secs(a))
-	return time.Unix(min(s.Used+secs(i), abs), 0), time.Unix(abs, 0)
+	i, a := s.limits(lt)
+	return time.Unix(i, 0), time.Unix(a, 0)
 }
 
 // Session finds a session by the hash of its secret, over or not.
@@ -142,6 +153,7 @@ func (r *Record) Knows(now time.Time, browser Hash) bool {
 }
 
 func (s *Session) end(now time.Time, why End) bool {
+	s.lapse(now)
 	if s.Ended != 0 {
 		return false
 	}
@@ -149,10 +161,23 @@ func (s *Session) end(now time.Time, why End) bool {
 	return true
 }
 
+// lapse writes down that the time of s is up, if it is. After that no clock
+// set back and no longer lifetime makes it last.
+func (s *Session) lapse(now time.Time) {
+	idle := s.Used + s.Idle
+	switch {
+	case s.Ended != 0 || now.Unix() < min(idle, s.Dead):
+	case idle < s.Dead:
+		s.Ended, s.Why = idle, ByIdle
+	default:
+		s.Ended, s.Why = s.Dead, ByAge
+	}
+}
+
 // open adds a session, ending the oldest if there are too many.
 func (r *Record) open(now time.Time, s Session, lt Lifetimes) Session {
-	_, absolute := lt.Of(s)
-	s.Made, s.Used, s.Dead = now.Unix(), now.Unix(), now.Add(absolute).Unix()
+	idle, absolute := lt.Of(s)
+	s.Made, s.Used, s.Dead, s.Idle = now.Unix(), now.Unix(), now.Unix()+secs(absolute), secs(idle)
 	live := r.Live(now, lt)
 	if over := len(live) - (maxSessions - 1); over > 0 {
 		for _, old := range live[:over] {

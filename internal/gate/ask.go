@@ -194,14 +194,14 @@ func (v *visit) sendLink(f *flow, to address.Address, o order) {
 		}
 		onFile = err == nil && c.Access && c.EmailOK
 	}
-	d, err := v.eng.backend.Allow(ctx, v.mailLimits(f, to, onFile))
+	d, mailbox, err := v.countAsk(ctx, f, to, onFile)
 	if err != nil {
 		_ = v.unknown(err)
 		return
 	}
 	if !d.Allowed {
 		v.audit("link_refused", zap.String("because", "limit"))
-		v.wait(d.RetryAfter, v.onlyMailLimits(d))
+		v.wait(d.RetryAfter, mailbox)
 		return
 	}
 	if !onFile {
@@ -218,9 +218,13 @@ func (v *visit) sendLink(f *flow, to address.Address, o order) {
 	if !o.stranger {
 		v.jar.remember(v.w, &asked{
 			Item: item, Life: int64(o.life / time.Second), Address: to.String(), Shown: o.shown,
-			Shared: o.shared, Again: o.again,
+			Back: strings.TrimPrefix(o.back, "/"), Shared: o.shared, Again: o.again,
 		})
-		v.redirect(v.Path + "/code")
+		to := v.Path + "/code"
+		if o.again {
+			to += "#"
+		}
+		v.redirect(to)
 		return
 	}
 	v.redirect(v.Path + "/link?again=1#")

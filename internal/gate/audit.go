@@ -14,7 +14,9 @@ import (
 
 var (
 	errClosed = errors.New("the store is not open")
-	errMethod = errors.New("the sign-in method is broken")
+	// errRefused marks why a store can never be opened, however often tried.
+	errRefused = errors.New("the store cannot be used")
+	errMethod  = errors.New("the sign-in method is broken")
 )
 
 // audit tells what happened and from where, under one logger name. Clients are

@@ -36,6 +36,8 @@ type Config struct {
 	// Reveal tells a visitor whether an address is on file (mode "reveal").
 	// The default, false, is mode "conceal".
 	Reveal bool
+	// AssertionOnly leaves the plain headers out of what the upstream gets.
+	AssertionOnly bool
 	// Session is how long sessions last.
 	Session access.Lifetimes
 	Limits  Limits
@@ -75,6 +77,9 @@ type Options struct {
 	// Open opens the store. Called when the store is first needed, and again,
 	// at most once a second, while it fails.
 	Open func(context.Context) (store.Backend, error)
+	// Mark tells an earlier copy of the store from the store; nil if that is
+	// the store's own business.
+	Mark Mark
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }

@@ -60,6 +60,8 @@ type asked struct {
 	Address string `json:"a"`
 	Shown   string `json:"d"`
 	Shared  bool   `json:"s,omitempty"`
+	// Back is the page to return to, for asking again.
+	Back string `json:"r,omitempty"`
 	// Again reports that the link was asked for in place of another.
 	Again bool `json:"g,omitempty"`
 }
@@ -79,6 +81,7 @@ type jar struct {
 	keys   *keys
 	now    time.Time
 
+	arrived bool // the browser sent at least one cookie of ours
 	session string
 	flows   []*flow  // newest first
 	asked   []*asked // newest first
@@ -102,6 +105,7 @@ func openJar(r *http.Request, gate string, secure bool, k *keys, now time.Time) 
 		if !j.ours(c.Name) {
 			continue
 		}
+		j.arrived = true
 		if _, twice := values[c.Name]; twice || c.Value == "" {
 			j.spoilt = append(j.spoilt, c.Name)
 			values[c.Name] = ""
@@ -198,6 +202,7 @@ func (j *jar) begin(w http.ResponseWriter, f *flow) *flow {
 	f.id, f.Nonce, f.Made = randomID(), randomBytes(session.SecretSize), j.now.Unix()
 	if len(j.flows) > 0 {
 		f.Browser = j.flows[0].Browser
+		f.Made = max(f.Made, j.flows[0].Made+1) // the newest, also within one second
 	} else {
 		f.Browser = randomID() + randomID()
 	}
@@ -220,6 +225,9 @@ func (j *jar) endFlow(w http.ResponseWriter, f *flow) { j.clear(w, "-flow-"+f.id
 // remember makes this the browser that asked for a link.
 func (j *jar) remember(w http.ResponseWriter, a *asked) {
 	a.id, a.Made = randomID(), j.now.Unix()
+	if len(j.asked) > 0 {
+		a.Made = max(a.Made, j.asked[0].Made+1) // the newest, also within one second
+	}
 	for len(j.asked) >= maxAsked {
 		j.clear(w, "-asked-"+j.asked[len(j.asked)-1].id)
 		j.asked = j.asked[:len(j.asked)-1]

@@ -82,7 +82,7 @@ func (v *visit) form(f *flow, to string, form ui.Form) ui.Form {
 // what was typed. A browser that sent no cookie the second time keeps none:
 // asking a third time would be a loop.
 func (v *visit) crossed(p posted, page ui.Page) {
-	if !p.foreign && p.Get("once") != "" && len(v.jar.flows) <= 1 && v.r.Header.Get("Cookie") == "" {
+	if !p.foreign && p.Get("once") != "" && !v.jar.arrived {
 		v.noCookies()
 		return
 	}

@@ -46,6 +46,7 @@ func (rt *Runtime) Handler(c *Config, o HandlerOptions) (*Handler, error) {
 		h.public = append(h.public, pat)
 	}
 	h.routes = h.table()
+	rt.conf.CompareAndSwap(nil, c) // requests may come before Use
 	return h, nil
 }
 
@@ -53,6 +54,9 @@ func (rt *Runtime) Handler(c *Config, o HandlerOptions) (*Handler, error) {
 // next with an identity, or not at all. What it answers itself it answers
 // whole and returns nil, since an error would put the request's URL, and with
 // it a link's secret, into the server's error log.
+//
+// r must be the server's own copy (http.Request.WithContext makes one), not
+// the request that net/http is still filling: its trailers are dropped.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, f Front, next Next) error {
 	v := &visit{Handler: h, w: w, r: r, front: f, now: h.rt.o.Now()}
 	original := f.Original
@@ -66,7 +70,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, f Front, nex
 		f.SkipLog() // the log would keep the URI and the answer's Location
 	}
 	switch {
-	case r.Method == http.MethodTrace || r.Method == "TRACK":
+	case r.Method == http.MethodTrace || r.Method == "TRACK" || r.Method == http.MethodConnect && r.Header[":protocol"] == nil:
 		w.Header().Set("Allow", "GET, HEAD, POST")
 		v.problem(http.StatusMethodNotAllowed, "method", "This method is not served.")
 		return nil
@@ -83,6 +87,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, f Front, nex
 		v.eng = eng
 		v.jar = openJar(r, h.Name, h.secure(), &eng.keys, v.now)
 	}
+	_, nocookie := r.Cookie(cookieBase(h.Name, h.secure()))
+	v.hasSession = nocookie == nil
 	assertion.Strip(r)
 	if own {
 		v.own()
@@ -104,6 +110,9 @@ type visit struct {
 	path  string // as asked for, decoded
 	eng   *engine
 	jar   *jar
+	// hasSession reports that a session cookie came, whether or not anybody
+	// can tell whose it is.
+	hasSession bool
 }
 
 // pass lets a request through with an identity, or asks who it is.
@@ -162,7 +171,7 @@ func (v *visit) forward(who *session.Visitor, next Next) error {
 			})
 		}
 	}
-	assertion.Attach(v.r.Header, token, claims, true)
+	assertion.Attach(v.r.Header, token, claims, !v.AssertionOnly)
 	return next(&cleaner{ResponseWriter: v.w}, v.r)
 }
 
@@ -196,7 +205,15 @@ func (c *cleaner) Write(p []byte) (int, error) {
 	return c.ResponseWriter.Write(p)
 }
 
-// Unwrap lets http.ResponseController flush and hijack.
+// FlushError cleans what is sent by flushing before anything was written.
+func (c *cleaner) FlushError() error {
+	if !c.done {
+		c.WriteHeader(http.StatusOK)
+	}
+	return http.NewResponseController(c.ResponseWriter).Flush()
+}
+
+// Unwrap lets http.ResponseController hijack and set deadlines.
 func (c *cleaner) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 // elsewhere answers what came to another host or without TLS: a visit is sent
@@ -208,7 +225,11 @@ func (v *visit) elsewhere(original *url.URL) {
 		})
 		return
 	}
-	v.w.Header().Set("Location", origin(v.PublicURL)+original.RequestURI())
+	to := original.RequestURI()
+	if !strings.HasPrefix(to, "/") {
+		to = "/" // "GET http:.evil.example" would go on with the name of our host
+	}
+	v.w.Header().Set("Location", origin(v.PublicURL)+to)
 	v.w.Header().Set("Referrer-Policy", "no-referrer")
 	v.w.WriteHeader(http.StatusPermanentRedirect)
 }
@@ -220,14 +241,14 @@ func (v *visit) unknown(err error) error {
 		v.Log.Error("cannot tell who is asking", zap.Error(err))
 	}
 	v.w.Header().Set("Retry-After", "2")
-	if !pageVisit(v.r) {
+	if !forPerson(v.r) {
 		v.problem(http.StatusServiceUnavailable, "unavailable", "The gate cannot tell who is asking. Try again.")
 		return nil
 	}
 	page := ui.Page{Status: http.StatusServiceUnavailable, Title: "down.title", Body: []ui.Block{
 		ui.Lead("down.lead"), ui.Text("down.next"), ui.Link{Key: "down.button", Href: v.Path, Weight: ui.Main},
 	}}
-	if c, err := v.r.Cookie(cookieBase(v.Name, v.secure())); err == nil && c.Value != "" {
+	if v.hasSession {
 		page.Title, page.Body = "down.in.title", []ui.Block{ui.Lead("down.in.lead")}
 	}
 	v.show(page)
@@ -295,7 +316,13 @@ func hostOf(host, scheme string) string {
 
 // pageVisit reports whether a person's browser asks for a page to show.
 func pageVisit(r *http.Request) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.Header.Get("Upgrade") != "" {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && forPerson(r)
+}
+
+// forPerson reports whether a person will see the answer: that to a page
+// visit, or to a form that was sent.
+func forPerson(r *http.Request) bool {
+	if r.Header.Get("Upgrade") != "" {
 		return false
 	}
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {

@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -26,37 +27,39 @@ var (
 // codeTries is how often a code may be typed for one link.
 const codeTries = 5
 
-// mailAsks is how many of the asks of mailLimits, its first, are about the
-// mailbox.
-const mailAsks = 3
-
-// mailLimits are the limits of asking for a link. Those about an address are
-// kept under a keyed hash of it, on file or not, so that they tell nothing. In
-// mode "conceal" every address counts as one that may be wrong; in mode
-// "reveal" only one that is, and a known one is refused with it all the same
-// while the wait lasts.
-func (v *visit) mailLimits(f *flow, to address.Address, onFile bool) []limit.Ask {
+// countAsk counts that a link was asked for. Limits about an address are kept
+// under a keyed hash of it, on file or not, so that they tell nothing. mailbox
+// reports that only the mailbox's own limits refused.
+//
+// In mode "conceal" every address counts, as one that may be wrong, and all in
+// one go. In mode "reveal" only one that is wrong does, and the mailbox's limits
+// are asked apart: an address on file is refused during the wait like any
+// other, and with the same wait.
+func (v *visit) countAsk(ctx context.Context, f *flow, to address.Address, onFile bool) (d limit.Decision, mailbox bool, err error) {
 	k := &v.eng.keys
 	net := v.network()
 	peek := v.Reveal && onFile
 	asks := []limit.Ask{
-		{Key: k.limitAddress("mail-minute", to), Rate: mailMinute},
-		{Key: k.limitAddress("mail-hour", to), Rate: mailHour},
-		{Key: k.limitAddress("mail-day", to), Rate: v.Limits.Mails},
 		{Key: k.limitKey("ask-browser", f.Browser), Rate: perBrowser},
 		{Key: k.limitKey("ask-network", net), Rate: v.Limits.Requests},
 		{Key: k.limitKey("unknown-browser", f.Browser), Rate: v.Limits.Unknown, Peek: peek},
 		{Key: k.limitKey("unknown-network", net), Rate: unknownNetwork, Peek: peek},
 	}
-	if !onFile {
-		return asks[mailAsks:]
+	mails := []limit.Ask{
+		{Key: k.limitAddress("mail-minute", to), Rate: mailMinute},
+		{Key: k.limitAddress("mail-hour", to), Rate: mailHour},
+		{Key: k.limitAddress("mail-day", to), Rate: v.Limits.Mails},
 	}
-	return asks
-}
-
-// onlyMailLimits reports whether it was only the mailbox's limits that refused.
-func (v *visit) onlyMailLimits(d limit.Decision) bool {
-	return slices.Max(d.Refused) < mailAsks
+	if !v.Reveal {
+		d, err = v.eng.backend.Allow(ctx, append(mails, asks...))
+		return d, err == nil && !d.Allowed && slices.Max(d.Refused) < len(mails), err
+	}
+	d, err = v.eng.backend.Allow(ctx, asks)
+	if err != nil || !d.Allowed || !onFile {
+		return d, false, err
+	}
+	d, err = v.eng.backend.Allow(ctx, mails)
+	return d, true, err
 }
 
 // codeLimits are the limits of typing a code: one for each link that it could
@@ -92,7 +95,7 @@ func (v *visit) wait(d time.Duration, links bool) {
 	if links {
 		page.Title, page.Body = "wait.links.title", []ui.Block{ui.Lead("wait.links.lead"), ui.Link{Key: "sent.none", Href: v.Path + "/help"}}
 	} else {
-		page.Title, page.Body = "wait.title", []ui.Block{ui.Lead("wait.lead"), ui.Text("wait.calm")}
+		page.Title, page.Body = "wait.title", []ui.Block{ui.Lead("wait.lead"), ui.Text("wait.calm"), ui.Text("wait.now")}
 	}
 	v.show(page)
 }

@@ -306,6 +306,9 @@ func (o opened) life() time.Duration {
 
 // redeem is POST of a link's page: the only thing that uses a link up.
 func (v *visit) redeem() {
+	if v.prefetch() {
+		return
+	}
 	p, ok := v.read()
 	switch {
 	case !ok:

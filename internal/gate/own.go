@@ -59,7 +59,7 @@ func (v *visit) own() {
 		_ = v.unknown(errClosed)
 	case v.r.Method == http.MethodGet, v.r.Method == http.MethodHead:
 		if rt.get == nil {
-			v.redirect(v.Path) // no address of ours is a dead end
+			v.redirect(v.Path + "#") // no address of ours is a dead end
 			return
 		}
 		rt.get(v)

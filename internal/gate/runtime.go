@@ -56,11 +56,15 @@ type engine struct {
 	records *session.Records
 	ring    *assertion.Ring
 	keys    keys
+	floor   int64         // what was made before it, in Unix seconds, does not count
 	wake    chan struct{} // tells the worker that mail was queued
 
 	stop    context.CancelFunc
 	workers sync.WaitGroup
 }
+
+// openTime bounds the opening of a store.
+const openTime = 5 * time.Second
 
 // NewRuntime returns a gate that has opened nothing yet. It must be closed.
 func NewRuntime(o Options) *Runtime {
@@ -73,20 +77,22 @@ func NewRuntime(o Options) *Runtime {
 // Outbox is where mail goes that is only for trying things out.
 func (rt *Runtime) Outbox() *outbox.Box { return rt.outbox }
 
-// Use makes c the configuration that the workers go by and opens the store in
-// the background: a store that is down does not keep a server from starting.
-// undo puts the configuration before it back, unless a later one came.
+// Use makes c the configuration that the workers go by, and opens the store. A
+// store that cannot be reached now does not keep a server from starting; one
+// that was made with another secret, or is none, does. undo puts the
+// configuration before it back, unless a later one came.
 func (rt *Runtime) Use(c *Config) (undo func(), err error) {
 	if c.Name != rt.o.Gate {
 		return nil, fmt.Errorf("gate %q cannot take the place of gate %q without a restart", c.Name, rt.o.Gate)
 	}
 	old := rt.conf.Swap(c)
+	if _, err := rt.open(context.Background()); errors.Is(err, errRefused) {
+		rt.conf.CompareAndSwap(c, old)
+		return nil, err
+	} else if err != nil {
+		c.Log.Error("opening the store; the next request tries again", zap.Error(err))
+	}
 	rt.follow(c)
-	go func() {
-		if _, err := rt.open(context.Background()); err != nil {
-			c.Log.Error("opening the store", zap.Error(err))
-		}
-	}()
 	return func() {
 		if old != nil && rt.conf.CompareAndSwap(c, old) {
 			rt.follow(old)
@@ -108,10 +114,15 @@ func (rt *Runtime) open(ctx context.Context) (*engine, error) {
 	case now.Before(rt.retryAt):
 		return nil, rt.err
 	}
+	// What is opened is everybody's: it does not depend on who asked first.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), openTime)
+	defer cancel()
 	rt.eng, rt.err = rt.start(ctx)
 	if rt.err != nil {
 		rt.retryAt = now.Add(time.Second)
-		rt.err = errors.Join(store.ErrUnknown, rt.err)
+		if !errors.Is(rt.err, store.ErrUnknown) {
+			rt.err = fmt.Errorf("%w: %w (%w)", errRefused, rt.err, store.ErrUnknown)
+		}
 	}
 	return rt.eng, rt.err
 }
@@ -134,6 +145,11 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 		backend.Close()
 		return nil, err
 	}
+	floor, err := rt.mark(ctx, sealed)
+	if err != nil {
+		backend.Close()
+		return nil, err
+	}
 	ring, err := assertion.Open(ctx, sealed)
 	if err != nil {
 		backend.Close()
@@ -142,12 +158,13 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 	run, stop := context.WithCancel(context.Background())
 	e := &engine{
 		backend: sealed, ring: ring, keys: newKeys(root), stop: stop,
-		records: session.New(sealed, root, rt.o.Now),
-		wake:    make(chan struct{}, 1),
+		records: session.New(sealed, root, rt.o.Now, time.Unix(floor, 0)), floor: floor,
+		wake: make(chan struct{}, 1),
 	}
 	e.workers.Go(func() { e.records.Run(run) })
 	e.workers.Go(func() { rt.deliver(run, e) })
 	e.workers.Go(func() { rt.rotate(run, e) })
+	e.workers.Go(func() { rt.keepMark(run, sealed) })
 	return e, nil
 }
 

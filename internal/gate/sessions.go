@@ -185,8 +185,14 @@ func (v *visit) signOut() {
 		_ = v.unknown(err)
 		return
 	}
-	if p.flow == nil && who.SignedIn() {
+	switch {
+	case p.flow == nil && who.SignedIn():
 		v.crossed(p, v.askSignOutPage(v.jar.newest(v.w)))
+		return
+	case p.flow == nil:
+		// Another site's form comes without our cookies. Clearing them in the
+		// answer would sign the client out all the same.
+		v.redirect(v.Path + "/sign-out")
 		return
 	}
 	var query []string

@@ -109,6 +109,9 @@ func (v *visit) stopForm(o opened, wrong string, page ui.Page, b ui.Button) ui.P
 
 // stop is POST of a stop link's page.
 func (v *visit) stop() {
+	if v.prefetch() {
+		return
+	}
 	p, ok := v.read()
 	switch {
 	case !ok:

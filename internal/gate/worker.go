@@ -79,8 +79,8 @@ func (e *engine) send(ctx context.Context, c *Config, it store.Item) (id string,
 		return "", nil // not ours to guess at; dropped
 	}
 	to, err := address.Parse(l.Address)
-	if err != nil {
-		return "", nil
+	if err != nil || l.Made < e.floor {
+		return "", nil // made before an earlier copy of the store was put back
 	}
 	client, err := c.Clients.ByAddress(ctx, to)
 	if err != nil && !errors.Is(err, directory.ErrNotFound) {

@@ -51,17 +51,19 @@ type world struct {
 	csv    string
 	path   string // of the store
 	logs   *lockedBuffer
+	mark   testMark
 
 	mu     sync.Mutex
 	passed []*http.Request // what reached the upstream
 	reply  http.HandlerFunc
 }
 
-// counted counts what is asked of a store. fail makes every call fail.
+// counted counts what is asked of a store. fail makes every call fail; lose
+// makes changes of which nobody learns that they were made.
 type counted struct {
 	store.Backend
 	gets, updates, allows, puts, queued atomic.Int64
-	fail                                atomic.Bool
+	fail, lose                          atomic.Bool
 }
 
 func (c *counted) down() error {
@@ -84,13 +86,17 @@ func (c *counted) Update(ctx context.Context, key string, f func(time.Time, stor
 	if err := c.down(); err != nil {
 		return err
 	}
-	return c.Backend.Update(ctx, key, func(now time.Time, old store.Value) (store.Value, error) {
+	err := c.Backend.Update(ctx, key, func(now time.Time, old store.Value) (store.Value, error) {
 		v, err := f(now, old)
 		if err == nil {
 			c.updates.Add(1)
 		}
 		return v, err
 	})
+	if err == nil && c.lose.Load() {
+		return fmt.Errorf("the answer was lost: %w", store.ErrUnknown)
+	}
+	return err
 }
 
 func (c *counted) Allow(ctx context.Context, asks []limit.Ask) (limit.Decision, error) {
@@ -115,6 +121,12 @@ func (c *counted) Done(ctx context.Context, id string) error {
 	c.queued.Add(-1)
 	return err
 }
+
+// testMark is a mark in memory: it stays when the store is put back.
+type testMark struct{ n atomic.Int64 }
+
+func (m *testMark) Load(context.Context) (int64, error)   { return m.n.Load(), nil }
+func (m *testMark) Save(_ context.Context, n int64) error { m.n.Store(n); return nil }
 
 // clock is the time of the gate and its store; it stands unless told.
 type clock struct{ t atomic.Int64 }
@@ -177,7 +189,7 @@ func sender(s mail.Sender) option { return func(c *Config, _ *HandlerOptions) { 
 
 func newWorld(t testing.TB, opts ...option) *world {
 	t.Helper()
-	dir := t.TempDir()
+	dir := fastDir(t)
 	w := &world{t: t, clock: &clock{}, csv: filepath.Join(dir, "clients.csv"), path: filepath.Join(dir, "gate.db"), logs: &lockedBuffer{}}
 	w.clock.t.Store(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC).UnixNano())
 	if err := os.WriteFile(w.csv, []byte(sampleClients), 0o600); err != nil {
@@ -191,6 +203,18 @@ func newWorld(t testing.TB, opts ...option) *world {
 		w.rt.Close()
 	})
 	return w
+}
+
+// fastDir is a folder for one test, in memory where the system has such a place:
+// a store waits for its disk at every change, and most tests are not about that.
+func fastDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "portalgate")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
 
 // open starts the gate; again after w.rt was closed, it is a restart.
@@ -212,7 +236,7 @@ func (w *world) open(opts ...option) {
 		w.t.Fatal(err)
 	}
 	w.rt = NewRuntime(Options{
-		Gate: "main", Now: w.clock.now,
+		Gate: "main", Now: w.clock.now, Mark: &w.mark,
 		Secret: func(context.Context) ([]byte, error) { return []byte("0123456789abcdef0123456789abcdef"), nil },
 		Open: func(context.Context) (store.Backend, error) {
 			db, err := bolt.Open(w.path, bolt.Options{Now: w.clock.now})
@@ -257,7 +281,7 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 		f.IP = netip.MustParseAddr(fake)
 		r.Header.Del("Test-Ip")
 	}
-	err := w.h.ServeHTTP(rw, r, f, func(rw http.ResponseWriter, r *http.Request) error {
+	err := w.h.ServeHTTP(rw, r.WithContext(r.Context()), f, func(rw http.ResponseWriter, r *http.Request) error {
 		w.mu.Lock()
 		w.passed = append(w.passed, r.Clone(context.Background()))
 		reply := w.reply
@@ -271,6 +295,13 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 	})
 	if err != nil {
 		w.t.Errorf("the handler returned an error, which a server would log with the URL: %v", err)
+	}
+	// Browsers carry a fragment, and with it a link's secret, across a redirect
+	// that has none of its own.
+	for _, own := range []string{"/sign-in/link", "/sign-in/stop"} {
+		if to := rw.Header().Get("Location"); strings.HasPrefix(to, "/") && !strings.Contains(to, "#") && strings.HasPrefix(r.URL.Path, own) {
+			w.t.Errorf("%s %s leads to %s, where a fragment would be carried along", r.Method, r.URL.Path, to)
+		}
 	}
 }
 

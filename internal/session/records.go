@@ -31,6 +31,7 @@ import (
 // Records reads and changes access records. It may be used concurrently.
 type Records struct {
 	st      store.Store
+	floor   time.Time
 	now     func() time.Time
 	tagKey  []byte
 	addrKey []byte
@@ -46,10 +47,11 @@ type Records struct {
 }
 
 // New returns the records in a store. now is the clock for what is only read;
-// changes are made at the store's time.
-func New(st store.Store, root *seal.Root, now func() time.Time) *Records {
+// changes are made at the store's time. Links and sessions that were made
+// before floor do not count (see access.Record.VoidBefore).
+func New(st store.Store, root *seal.Root, now func() time.Time, floor time.Time) *Records {
 	return &Records{
-		st: st, now: now,
+		st: st, now: now, floor: floor,
 		tagKey: root.Key("tag"), addrKey: root.Key("address"),
 		cache: newCache(now), later: make(chan job, 1024),
 		seed: maphash.MakeSeed(), pending: make(map[string]bool),
@@ -117,6 +119,7 @@ func (rs *Records) Get(ctx context.Context, tag string) (*access.Record, error) 
 	if r, err = access.Decode(v.Data); err != nil {
 		return nil, errors.Join(store.ErrUnknown, err) // fail closed: neither in nor out
 	}
+	r.VoidBefore(rs.now(), rs.floor)
 	rs.cache.fill(tag, r, gen)
 	return r, nil
 }
@@ -136,6 +139,7 @@ func (rs *Records) Update(ctx context.Context, tag string, f func(now time.Time,
 		if err != nil {
 			return store.Value{}, errors.Join(store.ErrUnknown, err)
 		}
+		r.VoidBefore(now, rs.floor)
 		if err := f(now, r); err != nil {
 			return store.Value{}, err
 		}

@@ -1,0 +1,85 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/portalgate/portalgate/internal/store"
+)
+
+// Mark is a counter kept outside a store, by which a gate notices that the
+// store was put back to an earlier state: what was used, ended or voided since
+// would otherwise come to life again. A store and its mark restored together
+// cannot be told.
+type Mark interface {
+	// Load returns the counter, 0 if there is none yet.
+	Load(context.Context) (int64, error)
+	Save(context.Context, int64) error
+}
+
+// marked is what the store keeps of the counter.
+type marked struct {
+	N int64 `json:"n"`
+	// Floor is when the store was last found to be an earlier one, in Unix
+	// seconds: what was made before that does not count.
+	Floor int64 `json:"f,omitempty"`
+}
+
+const markKey = "mark"
+
+// mark raises the counter in the store and then outside it, so that the store
+// is never behind unless it was put back. It returns the floor.
+func (rt *Runtime) mark(ctx context.Context, st store.Store) (floor int64, err error) {
+	if rt.o.Mark == nil {
+		return 0, nil
+	}
+	outside, err := rt.o.Mark.Load(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("reading the store's mark: %v", err)
+	}
+	var m marked
+	err = st.Update(ctx, markKey, func(now time.Time, old store.Value) (store.Value, error) {
+		m = marked{}
+		if old.Data != nil {
+			if err := json.Unmarshal(old.Data, &m); err != nil {
+				return store.Value{}, err
+			}
+		}
+		if m.N < outside {
+			m.N, m.Floor = outside, now.Unix()
+		}
+		m.N++
+		data, err := json.Marshal(m)
+		return store.Value{Data: data}, err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("raising the store's mark: %w", err)
+	}
+	if err := rt.o.Mark.Save(ctx, m.N); err != nil {
+		return 0, fmt.Errorf("raising the store's mark: %v", err)
+	}
+	return m.Floor, nil
+}
+
+// keepMark raises the mark once a minute.
+func (rt *Runtime) keepMark(ctx context.Context, st store.Store) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if _, err := rt.mark(ctx, st); err != nil && ctx.Err() == nil {
+				rt.conf.Load().Log.Warn("marking the store", zap.Error(err))
+			}
+		}
+	}
+}
