@@ -165,17 +165,18 @@ func TestImportersOf(t *testing.T) {
 // to read to know how cookies are set, and one for identity headers.
 func TestOneRoomOnly(t *testing.T) {
 	allowed := map[string][]string{
-		"http.SetCookie":          {"internal/gate", "internal/session"},
-		"identity.HeaderUser":     {"internal/assertion"},
-		"identity.HeaderEmail":    {"internal/assertion"},
-		"identity.HeaderName":     {"internal/assertion"},
-		`"Remote-User"`:           {"internal/assertion", "identity"},
-		`"Remote-Email"`:          {"internal/assertion", "identity"},
-		`"Remote-Name"`:           {"internal/assertion", "identity"},
-		`"Portalgate-Assertion"`:  {"internal/assertion", "identity"},
-		"time.Now in the rules":   nil,
-		"time.Since in the rules": nil,
-		"time.Until in the rules": nil,
+		"http.SetCookie":           {"internal/gate", "internal/session"},
+		"identity.HeaderAssertion": {"internal/assertion"},
+		"identity.HeaderUser":      {"internal/assertion"},
+		"identity.HeaderEmail":     {"internal/assertion"},
+		"identity.HeaderName":      {"internal/assertion"},
+		`"Remote-User"`:            {"internal/assertion", "identity"},
+		`"Remote-Email"`:           {"internal/assertion", "identity"},
+		`"Remote-Name"`:            {"internal/assertion", "identity"},
+		`"Portalgate-Assertion"`:   {"internal/assertion", "identity"},
+		"time.Now in the rules":    nil,
+		"time.Since in the rules":  nil,
+		"time.Until in the rules":  nil,
 	}
 	for _, p := range list(t) {
 		if p.name() == "" || strings.HasPrefix(p.name(), "examples/") { // those are upstreams

@@ -34,6 +34,7 @@ type App struct {
 	Gates map[string]*Gate `json:"gates,omitempty"`
 
 	live     map[string]*liveGate
+	debugLog *debugLog
 	releases []func() error
 	undos    []func()
 }
@@ -43,6 +44,7 @@ type liveGate struct {
 	config  *gate.Config
 	runtime *pooledRuntime
 	secret  secret
+	app     *App
 }
 
 // CaddyModule returns the Caddy module information.
@@ -61,6 +63,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		ctx.Logger().Warn("at level DEBUG reverse_proxy logs the identity headers: the assertion, good for 60 s, and the client's address; take them out with a filter, as the shipped Caddyfile does, or log at INFO")
 	}
 	a.live = make(map[string]*liveGate, len(a.Gates))
+	a.debugLog = new(debugLog)
 	for name, g := range a.Gates {
 		if g == nil {
 			g = new(Gate)
@@ -103,7 +106,7 @@ func (a *App) provision(ctx caddy.Context, name string, g *Gate) error {
 	}
 	a.releases = append(a.releases, release)
 	c.Sender = rt.Outbox()
-	a.live[name] = &liveGate{config: c, runtime: rt, secret: s}
+	a.live[name] = &liveGate{config: c, runtime: rt, secret: s, app: a}
 	return nil
 }
 

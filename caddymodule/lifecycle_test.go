@@ -47,8 +47,8 @@ func TestRefusedReload(t *testing.T) {
 	b.signIn(ada)
 	second := "portalgate second {\npublic_url http://localhost:1234\npractice Second {\nphone 1\n}\nclients file %s\nmail outbox\nstore embedded %s\n}"
 	for _, tc := range []struct{ name, config, err string }{
-		{"this gate", strings.Replace(good, "clients.csv", "none.csv", 1), "portalgate main: clients file: "},
-		{"another gate", l.caddyfile("", fmt.Sprintf(second, "/none.csv", l.dir+"/second.db")), "portalgate second: clients file: "},
+		{"this gate", strings.Replace(good, "clients.csv", "none.csv", 1), "portalgate main: clients: "},
+		{"another gate", l.caddyfile("", fmt.Sprintf(second, "/none.csv", l.dir+"/second.db")), "portalgate second: clients: "},
 		{"a handler", strings.Replace(good, "public /public/*", "public /public//*", 1), "portalgate: "},
 		{"another app", l.caddyfile("", "servers {\n\ttrusted_proxies static nonsense\n}"), "nonsense"},
 		{"the gate's name", renamed(good), `main.db is in use by gate "main"`},

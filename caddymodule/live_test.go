@@ -205,7 +205,20 @@ type page struct {
 func (b *browser) do(req *http.Request) page {
 	b.t.Helper()
 	req.Header.Set("Accept", "text/html")
-	res, err := b.Do(req)
+	var res *http.Response
+	var err error
+	// Caddy's servers share their listeners: one that is going away may take a
+	// fresh connection with it. Browsers try again as well, and sending twice
+	// is safe with the gate.
+	for range 5 {
+		again := req.Clone(b.t.Context()) // a used one has its cookies already
+		if req.GetBody != nil {
+			again.Body, _ = req.GetBody()
+		}
+		if res, err = b.Do(again); err == nil {
+			break
+		}
+	}
 	if err != nil {
 		b.t.Fatal(err)
 	}

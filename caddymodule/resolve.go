@@ -45,11 +45,11 @@ func (g *Gate) resolve(ctx caddy.Context, name string) (*gate.Config, error) {
 	}
 	clients, err := filepath.Abs(g.Clients.File)
 	if err != nil {
-		return nil, fmt.Errorf("clients file: %v", err)
+		return nil, fmt.Errorf("clients: %v", err)
 	}
 	list, err := file.Open(clients)
 	if err != nil {
-		return nil, fmt.Errorf("clients file: %v", err)
+		return nil, fmt.Errorf("clients: %v", err)
 	}
 	c.Clients = list
 	if c.UI, err = g.pages(c); err != nil {

@@ -99,8 +99,8 @@ func TestShortSessions(t *testing.T) {
 // that no Caddyfile would give. Each names the setting to mend.
 func TestRefused(t *testing.T) {
 	for _, tc := range []struct{ name, old, new, err string }{
-		{"no list", `clients.csv`, `none.csv`, "portalgate main: clients file: "},
-		{"two clients with one address", `clients.csv`, `bad.csv`, "portalgate main: clients file: "},
+		{"no list", `clients.csv`, `none.csv`, "portalgate main: clients: "},
+		{"two clients with one address", `clients.csv`, `bad.csv`, "portalgate main: clients: "},
 		{"no logo", `"phone"`, `"logo": "none.svg", "phone"`, "portalgate main: practice: logo: "},
 		{"a logo that is none", `"phone"`, `"logo": "logo.txt", "phone"`, "logo"},
 		{"a large logo", `"phone"`, `"logo": "large.svg", "phone"`, "logo"},

@@ -218,7 +218,7 @@ func (v *visit) sendLink(f *flow, to address.Address, o order) {
 	if !o.stranger {
 		v.jar.remember(v.w, &asked{
 			Item: item, Life: int64(o.life / time.Second), Address: to.String(), Shown: o.shown,
-			Back: strings.TrimPrefix(o.back, "/"), Shared: o.shared, Again: o.again,
+			Back: o.back, Shared: o.shared, Again: o.again,
 		})
 		to := v.Path + "/code"
 		if o.again {

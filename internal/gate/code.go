@@ -69,7 +69,9 @@ func (v *visit) sentPage(f *flow, wrong string) ui.Page {
 	}
 	if !a.Again {
 		repeat := ui.Form{
-			Hidden:  []ui.Hidden{{Name: "email", Value: a.Address}, {Name: "confirmed", Value: "1"}},
+			Hidden: []ui.Hidden{
+				{Name: "email", Value: a.Address}, {Name: "confirmed", Value: "1"}, {Name: "return_to", Value: a.Back},
+			},
 			Buttons: []ui.Button{{Key: "sent.again", Weight: ui.Other}},
 		}
 		if a.Shared {
@@ -79,7 +81,7 @@ func (v *visit) sentPage(f *flow, wrong string) ui.Page {
 	}
 	page.Body = append(page.Body,
 		ui.Link{Key: "sent.none", Href: v.Path + "/help"},
-		ui.Link{Key: "sent.other", Href: v.Path + "/" + methodPath(v.Methods[0])})
+		ui.Link{Key: "sent.other", Href: v.Path + "/" + methodPath(v.Methods[0]) + returnQuery(a.Back)})
 	return page
 }
 

@@ -34,7 +34,7 @@ func (h *Handler) table() map[string]route {
 		p + "/sessions":     {get: (*visit).sessions},
 		p + "/sessions/end": {post: (*visit).endSession},
 		p + "/sign-out":     {get: (*visit).askSignOut, post: (*visit).signOut},
-		p + "/logo":         {get: func(v *visit) { v.UI.ServeLogo(v.w, v.r) }},
+		p + "/logo":         {get: (*visit).logo},
 		jwksPath:            {get: func(v *visit) { v.eng.ring.ServeKeys(v.w, v.r) }},
 	}
 	for _, m := range h.Methods {
@@ -153,6 +153,15 @@ func (v *visit) ended(who *session.Visitor, back string) {
 	})
 	v.jar.clear(v.w, "") // said once
 	v.show(page)
+}
+
+// logo is the practice's picture, if it has one.
+func (v *visit) logo() {
+	if len(v.UI.Practice().Logo) == 0 {
+		v.redirect(v.Path)
+		return
+	}
+	v.UI.ServeLogo(v.w, v.r)
 }
 
 // help is the page of tips.

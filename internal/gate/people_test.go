@@ -133,7 +133,7 @@ func (p *page) cookies() map[string]*http.Cookie {
 func (p *page) isPortal(path, client string) *page {
 	p.w.t.Helper()
 	if p.is(200).body != "portal "+path+" for "+client {
-		p.w.t.Fatalf("%s shows no portal page %s for %s:\n%s", p.url, path, client, p.text())
+		p.w.t.Fatalf("%s shows no portal page %s for %s:\n%s", p.url.Path, path, client, p.text())
 	}
 	return p
 }

@@ -39,7 +39,7 @@ func TestTwoHundredBrowsersAtOnce(t *testing.T) {
 		case p.status == 200 && p.has(w.conf.UI.Text("used.title", nil)):
 			used++
 		default:
-			t.Errorf("%d %s:\n%s", p.status, p.url, p.text())
+			t.Errorf("%d %s:\n%s", p.status, p.url.Path, p.text())
 		}
 	}
 	if in != 1 || used != n-1 || w.live("c-ada") != 1 {
@@ -66,7 +66,7 @@ func TestPressedTwoHundredTimes(t *testing.T) {
 			run(len(pages), func(i int) { pages[i] = b.send(f) })
 			for _, p := range pages {
 				if p.status != 200 || !strings.HasPrefix(p.body, "portal ") && !p.has(w.conf.UI.Text("here.title", nil)) {
-					t.Fatalf("%d %s:\n%s", p.status, p.url, p.text())
+					t.Fatalf("%d %s:\n%s", p.status, p.url.Path, p.text())
 				}
 			}
 			if n := w.live("c-ada"); n != 1 || len(w.record("c-ada").Sessions) != 1 {

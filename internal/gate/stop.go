@@ -63,7 +63,7 @@ func (v *visit) lookStop(f *flow) (opened, error) {
 	given := access.HashOf(secret)
 	names := func(link access.Hash) bool { return access.HashOf(v.eng.keys.stopSecret(link)) == given }
 	for _, l := range r.Links {
-		if names(l.Hash) {
+		if names(l.Hash) && v.now.Unix() < l.Expires+int64(stopLife/time.Second) {
 			o.hash = l.Hash
 		}
 	}

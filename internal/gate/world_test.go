@@ -59,11 +59,12 @@ type world struct {
 }
 
 // counted counts what is asked of a store. fail makes every call fail; lose
-// makes changes of which nobody learns that they were made.
+// makes changes of which nobody learns that they were made; full leaves no room
+// in the queue.
 type counted struct {
 	store.Backend
 	gets, updates, allows, puts, queued atomic.Int64
-	fail, lose                          atomic.Bool
+	fail, lose, full                    atomic.Bool
 }
 
 func (c *counted) down() error {
@@ -111,6 +112,9 @@ func (c *counted) Put(ctx context.Context, it store.Item) error {
 	c.puts.Add(1)
 	if err := c.down(); err != nil {
 		return err
+	}
+	if c.full.Load() {
+		return store.ErrFull
 	}
 	c.queued.Add(1)
 	return c.Backend.Put(ctx, it)
@@ -430,7 +434,7 @@ func (p *page) form(action string) form {
 			return f
 		}
 	}
-	p.w.t.Fatalf("the page %s has no form to %s:\n%s", p.url, action, p.body)
+	p.w.t.Fatalf("the page %s has no form to %s:\n%s", p.url.Path, action, p.body)
 	return form{}
 }
 
@@ -455,7 +459,7 @@ func (p *page) says(key string, slots ...string) *page {
 		s[slots[i]] = slots[i+1]
 	}
 	if !p.has(p.w.conf.UI.Text(key, s)) {
-		p.w.t.Fatalf("%d %s does not say %q:\n%s", p.status, p.url, p.w.conf.UI.Text(key, s), p.text())
+		p.w.t.Fatalf("%d %s does not say %q:\n%s", p.status, p.url.Path, p.w.conf.UI.Text(key, s), p.text())
 	}
 	return p
 }
@@ -477,7 +481,7 @@ func (p *page) text() string {
 func (p *page) is(status int) *page {
 	p.w.t.Helper()
 	if p.status != status {
-		p.w.t.Fatalf("%s answered %d, want %d:\n%s", p.url, p.status, status, p.text())
+		p.w.t.Fatalf("%s answered %d, want %d:\n%s", p.url.Path, p.status, status, p.text())
 	}
 	return p
 }
@@ -560,7 +564,7 @@ func (w *world) signIn(email string, more ...string) *browser {
 	p := b.get(link(m))
 	p = b.send(p.form("/sign-in/link"))
 	if !strings.HasPrefix(p.body, "portal ") {
-		w.t.Fatalf("signing in landed on %d %s:\n%s", p.status, p.url, p.text())
+		w.t.Fatalf("signing in landed on %d %s:\n%s", p.status, p.url.Path, p.text())
 	}
 	return b
 }

@@ -1,0 +1,381 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package access
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+)
+
+var replay = flag.Uint64("seed", 0, "replay the one sequence of TestModel with this seed, telling each step")
+
+const opsPerSequence = 60
+
+var sequences uint64 = 3000
+
+// TestModel runs generated sequences of operations over one record, encoded
+// and decoded between them as a store does, beside a model that knows nothing
+// of how the record works: it keeps every link and session there ever was and
+// forgets nothing. After each operation the record must say what the model
+// says. It covers the record's part of THREATS L08 (replay), L12 (superseded)
+// and L13 (what changes end).
+//
+// It runs 3 000 sequences, 200 000 with PORTALGATE_PROOF=1 (some ten minutes:
+// give it a -timeout). A failure names its seed: go test -run TestModel -seed <n> ./internal/access
+func TestModel(t *testing.T) {
+	if *replay != 0 {
+		sequence(t, *replay)
+		return
+	}
+	n := sequences
+	if os.Getenv("PORTALGATE_PROOF") == "1" {
+		n = 200000
+	}
+	var sum tally
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	workers := uint64(runtime.GOMAXPROCS(0))
+	for w := range workers {
+		wg.Go(func() {
+			for seed := 1 + w; seed <= n && !t.Failed(); seed += workers {
+				m := sequence(t, seed)
+				mu.Lock()
+				sum.add(m.tally)
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("%d sequences of %d operations: %+v", n, opsPerSequence, sum)
+	// A model that never comes to the point proves nothing.
+	if n := min(sum.Opened, sum.Repeated, sum.Refused, sum.Readded, sum.Lapsed, sum.Forgotten, sum.Closed, sum.CodesOff, sum.Crowded); n == 0 {
+		t.Errorf("some rule was never exercised: %+v", sum)
+	}
+}
+
+// tally counts what sequences came to.
+type tally struct{ Opened, Repeated, Refused, Readded, Lapsed, Forgotten, Closed, CodesOff, Crowded, Squeezed int }
+
+func (a *tally) add(b tally) {
+	a.Opened += b.Opened
+	a.Repeated += b.Repeated
+	a.Refused += b.Refused
+	a.Readded += b.Readded
+	a.Lapsed += b.Lapsed
+	a.Forgotten += b.Forgotten
+	a.Closed += b.Closed
+	a.CodesOff += b.CodesOff
+	a.Crowded += b.Crowded
+	a.Squeezed += b.Squeezed
+}
+
+func sequence(t *testing.T, seed uint64) *model {
+	m := &model{
+		t: t, seed: seed, rnd: rand.New(rand.NewPCG(seed, 2)),
+		now: time.Unix(1_800_000_000, 0), lt: lifetimes[0], known: map[Hash]int64{},
+	}
+	m.step("bind", func(r *Record) bool { r.Bind(m.now, "client", m.bind(0)); return true })
+	for m.n = 1; m.n <= opsPerSequence && !t.Failed(); m.n++ {
+		m.pass()
+		m.operate()
+	}
+	return m
+}
+
+// The lifetimes that are configured in turn.
+var lifetimes = []Lifetimes{
+	{30 * time.Minute, 12 * time.Hour, 10 * time.Minute, time.Hour},
+	{5 * time.Minute, 12 * time.Hour, 5 * time.Minute, 10 * time.Minute},
+	{24 * time.Hour, 14 * 24 * time.Hour, time.Hour, 2 * time.Hour},
+	{time.Minute, time.Minute, time.Minute, time.Minute},
+}
+
+// model is what there was, told by hand.
+type model struct {
+	t    *testing.T
+	seed uint64
+	n    int
+	rnd  *rand.Rand
+	now  time.Time
+	lt   Lifetimes
+
+	data    []byte  // the record, as the store holds it
+	rec     *Record // the same, if it was decoded already
+	expires time.Time
+
+	links    []*mlink
+	sessions []*msession
+	retired  []*mlink // in that order
+	known    map[Hash]int64
+	order    []Hash // of known, newest last
+	bound    int
+	wrong    int // codes
+	did      string
+	hurry    bool // in the middle of many steps only sessions are checked
+	tally
+}
+
+type mlink struct {
+	Link
+	state   State // "" until it was taken on
+	at      int64
+	session *msession
+	nonce   Hash
+	// forgotten is set by the first write that drops what became of it, late by
+	// the first that comes too late to repeat a lost answer.
+	forgotten, late bool
+}
+
+type msession struct {
+	hash       Hash
+	used       int64
+	idle, dead int64 // as opened
+	made       int64
+	shared     bool
+	over       bool
+	why        End
+	gone       bool // the record need not know it any more
+}
+
+func (m *model) failf(format string, args ...any) {
+	m.t.Helper()
+	m.t.Errorf("seed %d, step %d (%s) at %d: %s", m.seed, m.n, m.did, m.now.Unix(), fmt.Sprintf(format, args...))
+}
+
+// step lets f change the record and stores it. f reports whether it changed
+// anything; if not, it is stored sometimes all the same.
+func (m *model) step(did string, f func(r *Record) bool) {
+	m.did = did
+	if *replay != 0 {
+		m.t.Logf("%d: %d %s", m.n, m.now.Unix(), did)
+	}
+	if !m.expires.IsZero() && !m.now.Before(m.expires) {
+		m.data, m.rec = nil, nil // a store forgets it
+	}
+	r := m.decode()
+	m.rec = nil // f may change it
+	if m.data == nil {
+		r.Bind(m.now, "client", addresses[m.bound])
+	}
+	if !f(r) && m.rnd.IntN(4) > 0 {
+		return
+	}
+	m.data, m.expires = r.Encode(m.now)
+	m.written()
+	m.check()
+}
+
+// decode reads the record from what is stored.
+func (m *model) decode() *Record {
+	if m.rec == nil {
+		var err error
+		if m.rec, err = Decode(m.data); err != nil {
+			m.failf("Decode: %v", err)
+			m.rec = &Record{}
+		}
+	}
+	return m.rec
+}
+
+// written ends in the model what a write at this time finds to be over.
+func (m *model) written() {
+	t := m.now.Unix()
+	m.expireLinks()
+	for _, l := range m.retired {
+		l.forgotten = l.forgotten || t >= l.at+secs(pastLife)
+		l.late = l.late || t >= l.at+secs(repeatLife)
+	}
+	for _, s := range m.sessions {
+		if end := min(s.dead, s.used+s.idle); !s.over && t >= end {
+			s.over, s.why = true, ByIdle
+			if end == s.dead {
+				s.why = ByAge
+			}
+			m.Lapsed++
+		}
+	}
+}
+
+func (m *model) expireLinks() {
+	for _, l := range m.links {
+		if l.state == Live && m.now.Unix() >= l.Expires {
+			m.retire(l, Expired)
+			l.at = l.Expires
+		}
+	}
+}
+
+func (m *model) retire(l *mlink, why State) {
+	l.state, l.at = why, max(m.now.Unix(), l.Made)
+	m.retired = append(m.retired, l)
+}
+
+func (m *model) stopLinks(why State) {
+	m.expireLinks()
+	for _, l := range m.live() {
+		m.retire(l, why)
+	}
+}
+
+// live returns the links that have not ended, in the order they came in.
+func (m *model) live() []*mlink { return keep(m.links, func(l *mlink) bool { return l.state == Live }) }
+
+// over is whether and why s is over at this time.
+func (m *model) over(s *msession) (End, bool) {
+	idle, absolute := m.lt.Idle, m.lt.Absolute
+	if s.shared {
+		idle, absolute = m.lt.SharedIdle, m.lt.SharedAbsolute
+	}
+	byAge := min(s.dead, s.made+secs(absolute))
+	byIdle := s.used + min(s.idle, secs(idle))
+	switch t := m.now.Unix(); {
+	case s.over:
+		return s.why, true
+	case t >= byIdle && byIdle < byAge:
+		return ByIdle, true
+	case t >= byAge:
+		return ByAge, true
+	}
+	return "", false
+}
+
+func (m *model) end(s *msession, why End) {
+	t := m.now.Unix()
+	switch idle := s.used + s.idle; {
+	case s.over:
+		return
+	case t >= idle && idle < s.dead:
+		why = ByIdle
+	case t >= s.dead:
+		why = ByAge
+	}
+	s.over, s.why = true, why
+}
+
+// remembered reports whether the record must still know what became of l: it
+// is one of the last few. That many it keeps however little room there is.
+func (m *model) remembered(l *mlink) bool {
+	for _, o := range newest(m.retired, 4) {
+		if o == l {
+			return !l.forgotten && m.now.Unix() < l.at+secs(pastLife)
+		}
+	}
+	return false
+}
+
+// stateOf is what is so with l now.
+func (m *model) stateOf(l *mlink) State {
+	if l.state == Live && m.now.Unix() >= l.Expires {
+		return Expired
+	}
+	return l.state
+}
+
+// check holds the record against the model.
+func (m *model) check() {
+	r := m.decode()
+	m.checkSessions(r)
+	if m.hurry {
+		return
+	}
+	for i, l := range m.links {
+		if i < len(m.links)-24 && l.state != Live && i%8 != m.n%8 {
+			continue // long over; looked at every eighth time
+		}
+		_, got, past := r.Look(m.now, l.Hash)
+		want := m.stateOf(l)
+		switch {
+		case l.state == "" && got == NoLink:
+		case l.state != Live && got == NoLink && !m.remembered(l):
+			m.Forgotten++
+		case got != want:
+			m.failf("link %d is %q, want %q", i, got, want)
+		case got == Used && past.ReturnTo != "" && past.ReturnTo != l.ReturnTo:
+			m.failf("link %d leads elsewhere", i)
+		}
+	}
+	for b, used := range m.known {
+		if got, want := r.Knows(m.now, b), m.now.Unix() < used+secs(knownLife); got != want {
+			m.failf("Knows(%s) = %t, want %t", b, got, want)
+		}
+	}
+	if r.WrongCodes != m.wrong {
+		m.failf("%d wrong codes, want %d", r.WrongCodes, m.wrong)
+	}
+	for _, l := range r.Links {
+		if o := m.links[m.byHash(l.Hash)]; l.Wrong != o.Wrong || l.ReturnTo != "" && l.ReturnTo != o.ReturnTo {
+			m.failf("link %d: %d wrong addresses, want %d (or it leads elsewhere)", m.byHash(l.Hash), l.Wrong, o.Wrong)
+		}
+	}
+	for i := range addresses {
+		if got, want := r.BoundTo("client", addresses[i]), i == m.bound && addresses[i] != ""; got != want && m.data != nil {
+			m.failf("BoundTo(address %d) = %t, want %t", i, got, want)
+		}
+	}
+	if len(m.data) > MaxSize || len(r.Links) > 3 || len(r.Sessions) > 20 || len(r.Live(m.now, m.lt)) > 20 ||
+		len(r.Known) > 10 || len(r.Past) > 16 || len(r.Events) > 8 {
+		m.failf("too much: %d bytes, %d links, %d sessions, %d known, %d past, %d events",
+			len(m.data), len(r.Links), len(r.Sessions), len(r.Known), len(r.Past), len(r.Events))
+	}
+	if !m.chance(20) {
+		return
+	}
+	if again, expires := r.Encode(m.now); !bytes.Equal(again, m.data) || !expires.Equal(m.expires) {
+		m.failf("a record changes by being stored twice:\n%s\n%s", m.data, again)
+	}
+}
+
+// squeezed is how many live sessions a record holds at least before one is
+// ended for want of room.
+const squeezed = 18
+
+func (m *model) checkSessions(r *Record) {
+	var live int
+	for _, s := range m.sessions {
+		if _, over := m.over(s); !over {
+			live++
+		}
+	}
+	for i, s := range m.sessions {
+		got, ok := r.Session(s.hash)
+		why, over := m.over(s)
+		switch {
+		case !ok && !over:
+			// It may have been too much for the record: the oldest goes.
+			if live <= squeezed {
+				m.failf("session %d is gone while %d are live", i, live)
+			}
+			s.over, s.gone = true, true
+			live--
+			m.Squeezed++
+		case !ok:
+		case s.gone:
+			m.failf("session %d came back", i)
+		case got.Over(m.now, m.lt) != why:
+			m.failf("session %d is over %q, want %q", i, got.Over(m.now, m.lt), why)
+		}
+	}
+	for _, s := range r.Live(m.now, m.lt) {
+		idle, absolute := s.Ends(m.lt)
+		if !m.now.Before(idle) || idle.After(absolute) {
+			m.failf("a live session ends at %d, at the latest %d", idle.Unix(), absolute.Unix())
+		}
+	}
+}
+
+func (m *model) byHash(h Hash) int {
+	for i, l := range m.links {
+		if l.Hash == h {
+			return i
+		}
+	}
+	panic(fmt.Sprintf("seed %d, step %d: the record has a link that nobody made", m.seed, m.n))
+}

@@ -1,0 +1,69 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Every address of ours answers a plain GET without cookies with something a
+// person can use: bookmarked, reloaded, typed, in an app's browser.
+func TestNoDeadEnds(t *testing.T) {
+	w := newWorld(t)
+	machines := []string{"/sign-in/session", jwksPath}
+	paths := []string{"/sign-in/", "/sign-in/nothing", "/sign-in/link/", "/sign-in/link/again/x", "/sign-in/magic_link", "/sign-in/google", "/sign-in/%2e%2e/x"}
+	for p := range w.h.routes {
+		paths = append(paths, p)
+	}
+	for _, path := range paths {
+		for _, query := range []string{"", "?return_to=/files/42", "?t=rubbish", "?x=%zz", "?done=1&all=1&shared=1&again=1"} {
+			b := w.browser()
+			p := b.get(path + query)
+			if slices.Contains(machines, path) {
+				if p.is(200); !json.Valid([]byte(p.body)) {
+					t.Errorf("%s%s is no JSON", path, query)
+				}
+				continue
+			}
+			if p.status != http.StatusOK || !strings.HasPrefix(p.header.Get("Content-Type"), "text/html") {
+				t.Errorf("%s%s ends in %d %s", path, query, p.status, p.header.Get("Content-Type"))
+				continue
+			}
+			if !strings.Contains(p.body, "<h1>") || !strings.Contains(p.body, `href="/sign-in`) {
+				t.Errorf("%s%s ends on a page with nothing to press:\n%s", path, query, p.text())
+			}
+			if path != "/sign-in/help" && !strings.Contains(p.body, `href="/sign-in/help"`) {
+				t.Errorf("%s%s: help is out of reach", path, query)
+			}
+			// Reloaded with what the first visit left.
+			if again := b.get(path + query); again.status != http.StatusOK {
+				t.Errorf("%s%s reloaded ends in %d", path, query, again.status)
+			}
+		}
+	}
+	if len(w.upstream()) != 0 {
+		t.Error("an address of ours reached the portal")
+	}
+	if w.writes() != 0 && w.db.puts.Load() != 0 {
+		t.Error("looking around was written down")
+	}
+}
+
+// Nor are they dead ends for a client who is signed in.
+func TestNoDeadEndsSignedIn(t *testing.T) {
+	w := newWorld(t)
+	b := w.signIn("ada@example.com")
+	for path := range w.h.routes {
+		if p := b.copy().get(path); p.status != http.StatusOK {
+			t.Errorf("%s ends in %d for a client who is signed in", path, p.status)
+		}
+	}
+	if !b.signedIn() {
+		t.Error("looking around signed the client out")
+	}
+}
