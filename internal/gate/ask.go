@@ -86,7 +86,9 @@ func (v *visit) proceed(m Method) {
 	}
 	a := answers{back: safeReturn(p.Get("return_to"), v.Path), fields: map[string]string{}, shared: p.Get("shared") == "1"}
 	for _, field := range ask.Fields {
-		a.fields[field.Name] = p.Get(field.Name)
+		if !p.foreign { // what another site filled in was not typed here
+			a.fields[field.Name] = p.Get(field.Name)
+		}
 	}
 	if p.flow == nil {
 		v.crossed(p, v.askPage(m, ask, v.jar.newest(v.w), a))

@@ -5,6 +5,7 @@ package gate
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"go.uber.org/zap"
@@ -13,7 +14,7 @@ import (
 )
 
 var (
-	errClosed = errors.New("the store is not open")
+	errClosed = fmt.Errorf("the gate is closed: %w", store.ErrUnknown)
 	// errRefused marks why a store can never be opened, however often tried.
 	errRefused = errors.New("the store cannot be used")
 	errMethod  = errors.New("the sign-in method is broken")

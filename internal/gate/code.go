@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,6 @@ import (
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/address"
 	"github.com/portalgate/portalgate/internal/directory"
-	"github.com/portalgate/portalgate/internal/limit"
 	"github.com/portalgate/portalgate/internal/session"
 	"github.com/portalgate/portalgate/internal/ui"
 )
@@ -105,15 +105,13 @@ func (v *visit) code() {
 		v.show(v.sentPage(p.flow, "code.empty"))
 		return
 	}
-	d, err := v.eng.backend.Allow(v.r.Context(), v.codeLimits(p.flow))
-	if err != nil {
+	tried, wait, err := v.countTry(p.flow)
+	switch {
+	case err != nil:
 		_ = v.unknown(err)
 		return
-	}
-	tried, over := v.tried(d)
-	switch {
-	case over:
-		v.wait(d.RetryAfter, false)
+	case wait > 0:
+		v.wait(wait, false)
 		return
 	case len(tried) == 0:
 		v.show(v.sentPage(p.flow, "code.spent"))
@@ -140,24 +138,54 @@ func (v *visit) code() {
 	case o.state != access.Live && o.state != access.Used:
 		v.show(v.sentPage(p.flow, "code.old"))
 	default:
-		v.signIn(p.flow, o, access.Redemption{Link: o.hash, Repeat: o.state == access.Used, Code: true, Shared: match.Shared})
+		who, err := v.who()
+		if err != nil {
+			_ = v.unknown(err)
+			return
+		}
+		if who.SignedIn() && who.Tag != o.tag && p.Get("switch") != "1" {
+			v.show(v.switchByCode(p.flow, code))
+			return
+		}
+		in := access.Redemption{Link: o.hash, Repeat: o.state == access.Used, Code: true, Shared: match.Shared}
+		v.signIn(p.flow, o, in, "")
 	}
 }
 
-// tried returns the links whose codes may still be tried, and whether it is
-// the browser or its network that has to wait.
-func (v *visit) tried(d limit.Decision) (links []*asked, over bool) {
-	refused := make(map[int]bool)
-	for _, i := range d.Refused {
-		refused[i] = true
-		over = over || i >= len(v.jar.asked)
-	}
-	for i, a := range v.jar.asked {
-		if !refused[i] {
-			links = append(links, a)
+// switchByCode asks, where somebody else is signed in, whether they are to be
+// signed out. The code was right; it is tried once more with the answer.
+func (v *visit) switchByCode(f *flow, code string) ui.Page {
+	return ui.Page{Title: "switch.title", Body: []ui.Block{
+		ui.Lead("switch.lead"),
+		v.form(f, "/code", ui.Form{
+			Hidden:  []ui.Hidden{{Name: "code", Value: code}, {Name: "switch", Value: "1"}},
+			Buttons: []ui.Button{{Key: "switch.button", Weight: ui.Main}},
+		}),
+		ui.Link{Key: "switch.stay", Href: "/", Weight: ui.Other},
+	}}
+}
+
+// countTry counts one try for each link of this browser that a code could
+// belong to, and returns those that still had one; or how long the browser or
+// its network has to wait.
+func (v *visit) countTry(f *flow) (links []*asked, wait time.Duration, err error) {
+	for links = v.jar.asked; len(links) > 0; {
+		d, err := v.eng.backend.Allow(v.r.Context(), v.codeLimits(f, links))
+		if err != nil || d.Allowed {
+			return links, 0, err
 		}
+		if slices.Max(d.Refused) >= len(links) {
+			return nil, d.RetryAfter, nil
+		}
+		var left []*asked
+		for i, a := range links {
+			if !slices.Contains(d.Refused, i) {
+				left = append(left, a)
+			}
+		}
+		links = left // the spent ones apart, for a refusal counts nothing
 	}
-	return links, over
+	return nil, 0, nil
 }
 
 // codeLink finds the link that a right code belongs to.

@@ -96,11 +96,12 @@ func TestCodeInAnotherBrowser(t *testing.T) {
 
 // Five tries for a code, in whatever window and however close together.
 func TestCodeFiveTries(t *testing.T) {
+	const tries = 5
 	w := newWorld(t)
 	b := w.browser()
 	m := b.mailed("ada@example.com")
 	f := b.get("/sign-in/code").form("/sign-in/code")
-	pages := make([]*page, codeTries+3)
+	pages := make([]*page, tries+3)
 	atOnce(len(pages), func(i int) { pages[i] = b.copy().send(f, "code", otherCode(code(m))) })
 	wrong := 0
 	for _, p := range pages {
@@ -110,11 +111,11 @@ func TestCodeFiveTries(t *testing.T) {
 		}
 		p.says("code.spent")
 	}
-	if wrong != codeTries {
-		t.Errorf("%d tries, want %d", wrong, codeTries)
+	if wrong != tries {
+		t.Errorf("%d tries, want %d", wrong, tries)
 	}
 	p := b.send(f, "code", code(m)).is(422).says("code.spent")
-	if got := w.record("c-ada").WrongCodes; got != codeTries {
+	if got := w.record("c-ada").WrongCodes; got != tries {
 		t.Errorf("%d wrong codes on record", got)
 	}
 	// A new link has a new code; the old one stays spent.

@@ -118,6 +118,12 @@ func TestE01_ContentOracle(t *testing.T) {
 		for range 5 { // one spent, one not; then the browser's own limit
 			code("wrong code of two", "00000000")
 		}
+		w.clock.advance(time.Minute) // gives the browser one try back
+		again = tr.send(c, "a third", p.form("/sign-in/magic-link")).is(303)
+		p = tr.do(c, "a third: sent", "GET", again.header.Get("Location"), nil)
+		for range 2 {
+			code("wrong code of three", "00000000").is(422)
+		}
 		code("code, browser over", "00000000").is(429).says("wait.title")
 		for range 5 {
 			w.clock.advance(time.Minute)

@@ -63,11 +63,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, f Front, nex
 	if original == nil {
 		original = r.URL
 	}
-	v.path = original.Path
+	v.path, v.query = original.Path, original.Query()
 	_, own := h.routes[v.path]
 	own = own || v.path == h.Path || strings.HasPrefix(v.path, h.Path+"/")
-	if own && f.SkipLog != nil && carriesSecret(r.URL, original) {
-		f.SkipLog() // the log would keep the URI and the answer's Location
+	if f.SkipLog != nil && (own && v.carriesSecret(original) || v.refersToSecret()) {
+		f.SkipLog() // the log would keep the URI, the Referer and the answer's Location
 	}
 	switch {
 	case r.Method == http.MethodTrace || r.Method == "TRACK" || r.Method == http.MethodConnect && r.Header[":protocol"] == nil:
@@ -77,8 +77,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, f Front, nex
 	case h.secure() && !f.HTTPS, hostOf(r.Host, h.PublicURL.Scheme) != h.host:
 		v.elsewhere(original)
 		return nil
-	case own && r.TLS != nil && !r.TLS.HandshakeComplete:
-		// Early data can be replayed, and its sender's address be forged (RFC 8470).
+	case own && (r.TLS != nil && !r.TLS.HandshakeComplete || r.Header.Get("Early-Data") == "1"):
+		// Early data can be replayed, and its sender's address be forged; a
+		// proxy in front that took it says so (RFC 8470).
 		w.WriteHeader(http.StatusTooEarly)
 		return nil
 	}
@@ -107,7 +108,8 @@ type visit struct {
 	r     *http.Request
 	front Front
 	now   time.Time
-	path  string // as asked for, decoded
+	path  string     // as asked for, decoded
+	query url.Values // as asked for
 	eng   *engine
 	jar   *jar
 	// hasSession reports that a session cookie came, whether or not anybody
@@ -150,6 +152,9 @@ func (v *visit) forward(who *session.Visitor, next Next) error {
 		return nil
 	}
 	claims := identity.Claims{Issuer: origin(v.PublicURL), Audience: v.audience, Anonymous: who == nil}
+	if v.refersToSecret() {
+		v.r.Header.Del("Referer")
+	}
 	version := ""
 	if who != nil {
 		id := sessionID(who.Session.Hash)

@@ -27,7 +27,7 @@ func (b *browser) active() *page {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {
-		r, err := b.w.rt.eng.records.Get(b.w.t.Context(), tag)
+		r, err := b.w.rt.eng.Load().records.Get(b.w.t.Context(), tag)
 		if err != nil {
 			b.w.t.Fatal(err)
 		}

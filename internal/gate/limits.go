@@ -64,10 +64,10 @@ func (v *visit) countAsk(ctx context.Context, f *flow, to address.Address, onFil
 
 // codeLimits are the limits of typing a code: one for each link that it could
 // belong to, then the browser's and the network's.
-func (v *visit) codeLimits(f *flow) []limit.Ask {
+func (v *visit) codeLimits(f *flow, links []*asked) []limit.Ask {
 	k := &v.eng.keys
 	var asks []limit.Ask
-	for _, a := range v.jar.asked {
+	for _, a := range links {
 		asks = append(asks, limit.Ask{
 			Key:  k.limitKey("code", a.Item),
 			Rate: limit.Rate{Count: codeTries, Per: codeTries * time.Duration(a.Life) * time.Second},

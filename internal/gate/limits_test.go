@@ -138,7 +138,7 @@ func TestE07_MailBombing(t *testing.T) {
 	spellings := []string{"ada@example.com", "ADA@example.com", "aDa@EXAMPLE.com", "Ada@Example.Com", " ada@example.com ", "ada+x@example.com"}
 	n := 0
 	bomb := func(i int) {
-		for j := range 3 {
+		for j := range 2 {
 			p := w.browser().from(fmt.Sprintf("10.%d.%d.1", i, j)).ask(spellings[(i+j)%len(spellings)])
 			if p.status != 200 && p.status != 429 {
 				t.Fatalf("%d %s", p.status, p.text())
@@ -157,9 +157,9 @@ func TestE07_MailBombing(t *testing.T) {
 	if n == 0 || n > 5+4 { // 5 at once, and one for each 12 minutes that have passed
 		t.Errorf("%d mails in the first hour, want at most 9", n)
 	}
-	for i := range 23 * 3 {
+	for i := range 23 {
 		bomb(60 + i)
-		w.clock.advance(20 * time.Minute)
+		w.clock.advance(time.Hour)
 	}
 	if n > 10+9 { // 10 at once, and one for each 2.4 hours
 		t.Errorf("%d mails in the first day, want at most 19", n)

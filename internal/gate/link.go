@@ -43,7 +43,7 @@ func (v *visit) openLink() {
 	if v.prefetch() {
 		return
 	}
-	q := v.r.URL.Query()
+	q := v.query
 	if !q.Has("t") {
 		v.linkPage(q)
 		return
@@ -125,7 +125,7 @@ func (v *visit) linkPage(q map[string][]string) {
 	switch {
 	case err != nil:
 		_ = v.unknown(err)
-	case q["again"] != nil && o.client.Email != "":
+	case q["again"] != nil && o.client.Email != "" && o.state != access.Live:
 		v.show(ui.Page{Title: "again.title", Slots: v.linkSlots(o), Body: []ui.Block{ui.Lead("again.lead")}})
 	default:
 		v.show(v.pageOf(o, ""))
@@ -344,16 +344,12 @@ func (v *visit) redeem() {
 			v.show(v.pageOf(o, wrong))
 			return
 		}
-		typed, _ := address.Parse(p.Get("email"))
-		if v.eng.records.Address(typed) != o.bound {
-			v.wrongAddressFor(o)
-			return
-		}
 	}
 	in := access.Redemption{
 		Link: o.hash, Repeat: o.state == access.Used, Typed: c == stranger, Shared: p.Get("shared") == "1",
 	}
-	v.signIn(p.flow, o, in)
+	typed, _ := address.Parse(p.Get("email"))
+	v.signIn(p.flow, o, in, v.eng.records.Address(typed))
 }
 
 // redeemCrossed answers a form that is not shown to be from a page of this
@@ -396,24 +392,14 @@ func (v *visit) receive(p posted, stop bool) {
 	v.redirect(v.Path + to + "?opened=1#")
 }
 
-// wrongAddressFor counts a wrong address typed against a link.
-func (v *visit) wrongAddressFor(o opened) {
-	err := v.eng.records.Update(v.r.Context(), o.tag, func(now time.Time, r *access.Record) error {
-		r.WrongAddress(now, o.hash)
-		o.link, o.state, o.past = r.Look(now, o.hash)
-		return nil
-	})
-	if err != nil {
-		_ = v.unknown(err)
-		return
-	}
-	v.audit("link_wrong_address", zap.String("client", o.client.ID))
-	v.show(v.pageOf(o, "open.new.wrong"))
-}
+// mismatch is what came of a typed address that is not the link's.
+const mismatch access.State = "mismatch"
 
 // signIn redeems a link for this browser, or its code, and opens the session.
-// in says which link, and how the browser came by it.
-func (v *visit) signIn(f *flow, o opened, in access.Redemption) {
+// in says which link, and how the browser came by it; typed is the address
+// that was typed, where one had to be. It is judged and counted in one write,
+// so that many tries at once are no more than as many in turn.
+func (v *visit) signIn(f *flow, o opened, in access.Redemption, typed access.Hash) {
 	ctx := v.r.Context()
 	secret := v.eng.keys.sessionSecret(in.Link, f.Nonce)
 	in.Nonce, in.Session = access.HashOf(f.Nonce), access.HashOf(secret)
@@ -424,13 +410,6 @@ func (v *visit) signIn(f *flow, o opened, in access.Redemption) {
 		_ = v.unknown(err)
 		return
 	}
-	if who.SignedIn() && who.Tag != o.tag {
-		// The one who is signed in here goes first: a browser is never two.
-		if err := v.end(ctx, who, access.BySignOut); err != nil {
-			_ = v.unknown(err)
-			return
-		}
-	}
 	var s access.Session
 	var state access.State
 	var fresh bool
@@ -438,6 +417,12 @@ func (v *visit) signIn(f *flow, o opened, in access.Redemption) {
 		if !r.BoundTo(o.client.ID, o.bound) {
 			state = access.StoppedOffice
 			return store.ErrUnchanged
+		}
+		if l, live, _ := r.Look(now, in.Link); in.Typed && live == access.Live && l.Wrong < access.WrongAddresses && typed != o.bound {
+			state = mismatch
+			r.WrongAddress(now, in.Link)
+			o.link, _, _ = r.Look(now, in.Link)
+			return nil
 		}
 		if s, fresh, state = r.Redeem(now, in); !fresh {
 			return store.ErrUnchanged
@@ -455,6 +440,10 @@ func (v *visit) signIn(f *flow, o opened, in access.Redemption) {
 		v.audit("code_refused", zap.String("client", o.client.ID), zap.String("because", "off"))
 		v.wrongCode()
 		return
+	case state == mismatch:
+		v.audit("link_wrong_address", zap.String("client", o.client.ID))
+		v.show(v.pageOf(o, "open.new.wrong"))
+		return
 	case state == access.Closed:
 		o.link.Wrong = access.WrongAddresses
 		v.show(v.pageOf(o, ""))
@@ -464,6 +453,14 @@ func (v *visit) signIn(f *flow, o opened, in access.Redemption) {
 		o.state = state
 		v.show(v.deadLinkPage(o))
 		return
+	}
+	if who.SignedIn() && who.Tag != o.tag {
+		// A browser is never two: whoever was signed in here is out before the
+		// next one's cookie is set.
+		if err := v.end(ctx, who, access.BySignOut); err != nil {
+			_ = v.unknown(err)
+			return
+		}
 	}
 	if fresh {
 		v.audit("signed_in", zap.String("client", o.client.ID), zap.String("method", s.Method), zap.Bool("code", in.Code))

@@ -42,7 +42,7 @@ func (rt *Runtime) mark(ctx context.Context, st store.Store) (floor int64, err e
 	}
 	outside, err := rt.o.Mark.Load(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("reading the store's mark: %v", err)
+		return 0, fmt.Errorf("reading the store's mark: %v (%w)", err, store.ErrUnknown)
 	}
 	var m marked
 	err = st.Update(ctx, markKey, func(now time.Time, old store.Value) (store.Value, error) {
@@ -63,7 +63,7 @@ func (rt *Runtime) mark(ctx context.Context, st store.Store) (floor int64, err e
 		return 0, fmt.Errorf("raising the store's mark: %w", err)
 	}
 	if err := rt.o.Mark.Save(ctx, m.N); err != nil {
-		return 0, fmt.Errorf("raising the store's mark: %v", err)
+		return 0, fmt.Errorf("raising the store's mark: %v (%w)", err, store.ErrUnknown)
 	}
 	return m.Floor, nil
 }

@@ -229,10 +229,12 @@ func TestL06_LoginByTheAttackersLink(t *testing.T) {
 		"without a flow":       func(_ *browser, f url.Values) { f.Del("flow") },
 	} {
 		b := victim.copy()
-		values := url.Values{"email": {"bob@example.com"}, "switch": {"1"}}
+		values := url.Values{}
 		for k, v := range f.values {
 			values[k] = v
 		}
+		values.Set("email", "bob@example.com")
+		values.Set("switch", "1")
 		change(b, values)
 		if got := b.once().do("POST", "/sign-in/link", values); got.cookies()[""] != nil || w.live("c-bob") != 0 {
 			t.Errorf("%s: the victim is signed in as somebody else", name)

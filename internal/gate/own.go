@@ -81,15 +81,21 @@ func (rt route) allow() string {
 	return "GET, HEAD, OPTIONS, POST"
 }
 
-// carriesSecret reports whether a URL, as it is or as it was asked for, has a
-// link's secret in its query.
-func carriesSecret(urls ...*url.URL) bool {
-	for _, u := range urls {
-		if strings.Contains(u.RawQuery, "t=") {
-			return true
-		}
+// carriesSecret reports whether a URL of ours may have a link's secret in it:
+// any query of a link's page, however it is spelled, and a "t" anywhere else.
+func (v *visit) carriesSecret(u *url.URL) bool {
+	if u.RawQuery == "" {
+		return false
 	}
-	return false
+	return v.query.Has("t") || strings.HasPrefix(v.path, v.Path+"/link") || strings.HasPrefix(v.path, v.Path+"/stop")
+}
+
+// refersToSecret reports whether the request says that it comes from a link's
+// URL. Browsers are told not to; other programs do as they like.
+func (v *visit) refersToSecret() bool {
+	ref := v.r.Header.Get("Referer")
+	return strings.Contains(ref, "?") &&
+		(strings.Contains(ref, v.Path+"/link") || strings.Contains(ref, v.Path+"/stop"))
 }
 
 // landing is the front page.
@@ -184,4 +190,4 @@ func (v *visit) help() {
 }
 
 // back is the page to return to, from the query.
-func (v *visit) back() string { return safeReturn(v.r.URL.Query().Get("return_to"), v.Path) }
+func (v *visit) back() string { return safeReturn(v.query.Get("return_to"), v.Path) }

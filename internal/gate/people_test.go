@@ -25,7 +25,7 @@ import (
 // record is a client's record as it stands.
 func (w *world) record(client string) *access.Record {
 	w.t.Helper()
-	records := w.rt.eng.records
+	records := w.rt.eng.Load().records
 	r, err := records.Get(context.Background(), records.Tag(client))
 	if errors.Is(err, store.ErrNotFound) {
 		return &access.Record{}

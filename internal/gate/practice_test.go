@@ -154,6 +154,56 @@ func TestL13_GivenBackAfterDown(t *testing.T) {
 	b.send(b.get(link(w.letters("ada@example.com", 1)[0])).form("/sign-in/link")).isPortal("/", "c-ada")
 }
 
+// A link that nobody has opened yet, when the gate comes up with another list.
+func TestL13_LinkWithdrawnWhileDown(t *testing.T) {
+	for name, change := range withdrawals {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			b := w.browser()
+			m := b.mailed("ada@example.com")
+			f := b.get(link(m)).says("open.here.title").form("/sign-in/link")
+			c := b.get("/sign-in/code").form("/sign-in/code")
+			if err := w.rt.Close(); err != nil {
+				t.Fatal(err)
+			}
+			w.rewrite(change)
+			w.open()
+			// Each by itself comes first, before anything else was noticed.
+			for what, try := range map[string]func(b *browser) *page{
+				"opening":  func(b *browser) *page { return b.get(link(m)) },
+				"pressing": func(b *browser) *page { return b.send(f) },
+			} {
+				if p := try(b.copy()); !p.has(w.conf.UI.Text("stopped.practice", nil)) {
+					t.Errorf("%s is answered:\n%s", what, p.text())
+				}
+			}
+			b.send(c, "code", code(m)).is(422)
+			if n := len(w.record("c-ada").Sessions); n != 0 {
+				t.Errorf("%d sessions on record", n)
+			}
+		})
+	}
+}
+
+// Access is closed and given back while a link is under way, and nobody looks
+// at the link in between. It stays off.
+func TestL13_GivenBackWhileRunning(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.browser()
+	m := b.mailed("ada@example.com")
+	w.rewrite(withdrawals["access off"])
+	w.until("the link is off", func() bool { return len(w.record("c-ada").Links) == 0 })
+	if err := os.WriteFile(w.csv, []byte(sampleClients), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.until("access is back", func() bool {
+		c, err := w.conf.Clients.ByID(t.Context(), "c-ada")
+		return err == nil && c.Access
+	})
+	b.get(link(m)).says("stopped.practice")
+}
+
 // A client who signs out everywhere switches off what was mailed, too.
 func TestL13_SignedOutEverywhere(t *testing.T) {
 	w := newWorld(t)

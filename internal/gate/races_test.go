@@ -122,7 +122,7 @@ func TestL09_DoubleRedemption(t *testing.T) {
 // makeLink puts a link on a client's record, as the worker does, without a mail.
 func (w *world) makeLink(client, email string) (tok string) {
 	w.t.Helper()
-	e := w.rt.eng
+	e := w.rt.eng.Load()
 	item := base64.RawURLEncoding.EncodeToString(randomBytes(32))
 	now := w.clock.now().Unix()
 	to := mustAddress(w.t, email)
@@ -142,7 +142,7 @@ func (w *world) makeLink(client, email string) (tok string) {
 // press sends the form of a link's page from a browser of its own that has
 // opened the link, without a network in between.
 func (w *world) press(tok, email string) *httptest.ResponseRecorder {
-	k := &w.rt.eng.keys
+	k := &w.rt.eng.Load().keys
 	f := &flow{id: randomID(), Nonce: randomBytes(session.SecretSize), Browser: randomID(), Made: w.clock.now().Unix(), Token: tok}
 	form := url.Values{"flow": {f.id}, "nonce": {k.formNonce(f)}, "email": {email}}
 	r := httptest.NewRequest("POST", w.front+"/sign-in/link", strings.NewReader(form.Encode()))

@@ -42,12 +42,17 @@ type Runtime struct {
 	outbox *outbox.Box
 	conf   atomic.Pointer[Config] // the newest that started; for the workers
 
-	mu      sync.Mutex
-	eng     *engine   // guarded by mu; nil until the store was opened
-	err     error     // guarded by mu; why it could not be
-	retryAt time.Time // guarded by mu
-	closed  bool      // guarded by mu
-	watch   func()    // guarded by mu; stops watching the list of clients
+	eng     atomic.Pointer[engine] // nil until the store was opened
+	opening chan struct{}          // held by the one who opens it
+
+	// err and retryAt are guarded by opening: why the store could not be
+	// opened, and when to try again.
+	err     error
+	retryAt time.Time
+
+	mu     sync.Mutex
+	closed bool   // guarded by mu
+	watch  func() // guarded by mu; stops watching the list of clients
 }
 
 // engine is what an open store gives a gate.
@@ -71,7 +76,7 @@ func NewRuntime(o Options) *Runtime {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Runtime{o: o, outbox: outbox.New(200)}
+	return &Runtime{o: o, outbox: outbox.New(outbox.Kept), opening: make(chan struct{}, 1)}
 }
 
 // Outbox is where mail goes that is only for trying things out.
@@ -92,45 +97,57 @@ func (rt *Runtime) Use(c *Config) (undo func(), err error) {
 	} else if err != nil {
 		c.Log.Error("opening the store; the next request tries again", zap.Error(err))
 	}
-	rt.follow(c)
+	rt.follow(old, c)
 	return func() {
 		if old != nil && rt.conf.CompareAndSwap(c, old) {
-			rt.follow(old)
+			rt.follow(c, old)
 		}
 	}, nil
 }
 
-// open returns the engine, opening the store if need be. While that fails it
-// is tried once a second, not once a request.
+// open returns the engine, opening the store if need be. Whoever comes while
+// it is being opened waits for what comes of that; while it cannot be, it is
+// tried once a second, not once a request.
 func (rt *Runtime) open(ctx context.Context) (*engine, error) {
+	if e := rt.eng.Load(); e != nil {
+		return e, nil
+	}
+	select {
+	case rt.opening <- struct{}{}:
+		defer func() { <-rt.opening }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for the store: %w", store.ErrUnknown)
+	}
 	rt.mu.Lock()
-	defer rt.mu.Unlock()
-	now := time.Now()
-	switch {
-	case rt.closed:
-		return nil, fmt.Errorf("gate is closed: %w", store.ErrUnknown)
-	case rt.eng != nil:
-		return rt.eng, nil
-	case now.Before(rt.retryAt):
+	closed := rt.closed
+	rt.mu.Unlock()
+	switch e := rt.eng.Load(); {
+	case e != nil:
+		return e, nil
+	case closed:
+		return nil, errClosed
+	case time.Now().Before(rt.retryAt):
 		return nil, rt.err
 	}
 	// What is opened is everybody's: it does not depend on who asked first.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), openTime)
 	defer cancel()
-	rt.eng, rt.err = rt.start(ctx)
-	if rt.err != nil {
-		rt.retryAt = now.Add(time.Second)
-		if !errors.Is(rt.err, store.ErrUnknown) {
-			rt.err = fmt.Errorf("%w: %w (%w)", errRefused, rt.err, store.ErrUnknown)
+	e, err := rt.start(ctx)
+	if err != nil {
+		if !errors.Is(err, store.ErrUnknown) {
+			err = fmt.Errorf("%w: %w (%w)", errRefused, err, store.ErrUnknown)
 		}
+		rt.err, rt.retryAt = err, time.Now().Add(time.Second)
+		return nil, err
 	}
-	return rt.eng, rt.err
+	rt.eng.Store(e)
+	return e, nil
 }
 
 func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 	secret, err := rt.o.Secret(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("reading the secret: %v", err)
+		return nil, fmt.Errorf("reading the secret: %v (%w)", err, store.ErrUnknown)
 	}
 	root, err := seal.New(secret, rt.o.Gate)
 	if err != nil {
@@ -138,7 +155,7 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 	}
 	backend, err := rt.o.Open(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("opening the store: %v", err)
+		return nil, fmt.Errorf("opening the store: %w", err)
 	}
 	sealed := store.Sealed(backend, root.Box("store"))
 	if err := store.Claim(ctx, sealed, rt.o.Gate); err != nil {
@@ -153,7 +170,7 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 	ring, err := assertion.Open(ctx, sealed)
 	if err != nil {
 		backend.Close()
-		return nil, fmt.Errorf("loading the signing keys: %v", err)
+		return nil, fmt.Errorf("loading the signing keys: %w", err)
 	}
 	run, stop := context.WithCancel(context.Background())
 	e := &engine{
@@ -184,62 +201,101 @@ func (rt *Runtime) rotate(ctx context.Context, e *engine) {
 	}
 }
 
-// follow watches the configuration's list of clients, so that what changed
-// there ends sessions and links at once.
-func (rt *Runtime) follow(c *Config) {
+// follow watches the list of clients of c in place of that of before, so that
+// what changes there ends sessions and links at once, and what differs between
+// the two as well.
+func (rt *Runtime) follow(before, c *Config) {
 	rt.mu.Lock()
-	before := rt.watch
+	stop := rt.watch
 	rt.watch = nil
 	closed := rt.closed
 	rt.mu.Unlock()
-	if before != nil {
-		before() // without the lock: what it waits for may want to open the store
+	if stop != nil {
+		stop() // without the lock: what it waits for may want to open the store
 	}
 	list, ok := c.Clients.(*file.File)
 	if !ok || closed {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	var running sync.WaitGroup
+	running.Go(func() {
+		if before != nil {
+			if old, ok := before.Clients.(*file.File); ok && old != list {
+				ids, added := list.Since(old)
+				rt.settle(ctx, c, ids, added)
+			}
+		}
 		list.Watch(ctx, time.Second, file.Report{
-			Changed: func(ids []string) { rt.settle(ctx, c, ids) },
+			Changed: func(ids, added []string) { rt.settle(ctx, c, ids, added) },
 			Failed: func(err error) {
 				c.Log.Error("reading the list of clients; the list before it stays", zap.Error(err))
 			},
 		})
-	}()
+	})
 	rt.mu.Lock()
-	rt.watch = func() { cancel(); <-done }
-	rt.mu.Unlock()
+	defer rt.mu.Unlock()
+	rt.watch = func() { cancel(); running.Wait() }
 }
 
-// settle makes what changed on file hold for records at once. What it cannot
-// reach is caught when the record is used.
-func (rt *Runtime) settle(ctx context.Context, c *Config, ids []string) {
-	c.Log.Info("the list of clients changed", zap.Int("clients", len(ids)))
-	e, err := rt.open(ctx)
-	if err != nil {
+// settle makes what changed on file hold for records. An id that comes back on
+// the list starts afresh: what it had when it went does not come back with it.
+// While the store is down it tries again, for a row that is put back later
+// must not bring a session back.
+func (rt *Runtime) settle(ctx context.Context, c *Config, ids, added []string) {
+	if len(ids) == 0 {
 		return
 	}
-	for _, id := range ids {
-		if _, bound, err := e.records.OnFile(ctx, c.Clients, id); err == nil {
-			e.records.Settle(id, bound)
+	c.Log.Info("the list of clients changed", zap.Int("clients", len(ids)))
+	fresh := make(map[string]bool, len(added))
+	for _, id := range added {
+		fresh[id] = true
+	}
+	wait := time.NewTicker(time.Second)
+	defer wait.Stop()
+	for len(ids) > 0 {
+		if err := rt.settleOne(ctx, c, ids[0], fresh[ids[0]]); err == nil {
+			ids = ids[1:]
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-wait.C:
 		}
 	}
+}
+
+func (rt *Runtime) settleOne(ctx context.Context, c *Config, id string, fresh bool) error {
+	e, err := rt.open(ctx)
+	if err != nil {
+		return err
+	}
+	_, bound, err := e.records.OnFile(ctx, c.Clients, id)
+	if err != nil {
+		return err
+	}
+	if fresh {
+		if err := e.records.Rebind(ctx, id, ""); err != nil {
+			return err
+		}
+	}
+	return e.records.Rebind(ctx, id, bound)
 }
 
 // Close stops the workers, waits for what is running and closes the store.
 func (rt *Runtime) Close() error {
 	rt.mu.Lock()
 	rt.closed = true
-	e, watch := rt.eng, rt.watch
-	rt.eng, rt.watch = nil, nil
+	watch := rt.watch
+	rt.watch = nil
 	rt.mu.Unlock()
 	if watch != nil {
 		watch()
 	}
+	rt.opening <- struct{}{} // nobody opens it from here on
+	defer func() { <-rt.opening }()
+	e := rt.eng.Swap(nil)
 	if e == nil {
 		return nil
 	}

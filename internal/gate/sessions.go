@@ -95,7 +95,7 @@ func (v *visit) sessions() {
 		rows = append(rows, row)
 	}
 	page := ui.Page{Title: "where.title", Body: []ui.Block{rows}}
-	if v.r.URL.Query().Has("done") {
+	if v.query.Has("done") {
 		page.Body = append([]ui.Block{ui.Tip("where.done")}, page.Body...)
 	}
 	page.Body = append(page.Body,
@@ -148,7 +148,7 @@ func (v *visit) askSignOut() {
 		v.show(v.askSignOutPage(v.jar.newest(v.w)))
 		return
 	}
-	q := v.r.URL.Query()
+	q := v.query
 	page := ui.Page{Title: "out.title", Body: []ui.Block{ui.Lead("out.lead")}}
 	if q.Has("all") {
 		page.Body = []ui.Block{ui.Lead("out.all")}

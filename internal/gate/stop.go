@@ -11,6 +11,7 @@ import (
 
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/limit"
 	"github.com/portalgate/portalgate/internal/session"
 	"github.com/portalgate/portalgate/internal/store"
 	"github.com/portalgate/portalgate/internal/ui"
@@ -29,7 +30,7 @@ func (v *visit) openStop() {
 	if v.prefetch() {
 		return
 	}
-	q := v.r.URL.Query()
+	q := v.query
 	if q.Has("t") {
 		v.carry(q.Get("t"), true)
 		v.w.Header().Set("Referrer-Policy", "no-referrer")
@@ -133,9 +134,18 @@ func (v *visit) stop() {
 			v.show(v.stopPage(o, wrong))
 			return
 		}
+		d, err := v.eng.backend.Allow(v.r.Context(), []limit.Ask{{
+			Key:  v.eng.keys.limitKey("stop", string(o.hash)),
+			Rate: limit.Rate{Count: access.WrongAddresses, Per: access.WrongAddresses * stopLife},
+		}})
+		if err != nil {
+			_ = v.unknown(err)
+			return
+		}
 		typed, _ := address.Parse(p.Get("email"))
-		if v.eng.records.Address(typed) != o.bound || o.link.Wrong >= access.WrongAddresses {
-			v.wrongAddressForStop(o)
+		if !d.Allowed || v.eng.records.Address(typed) != o.bound {
+			v.audit("link_wrong_address", zap.String("client", o.client.ID))
+			v.show(v.stopPage(o, "open.new.wrong"))
 			return
 		}
 		p.flow.Proved = true // for the second press, if the link was used meanwhile
@@ -163,19 +173,6 @@ func (v *visit) stop() {
 		v.audit("link_stopped", zap.String("client", o.client.ID))
 		v.redirect(v.Path + "/stop#")
 	}
-}
-
-func (v *visit) wrongAddressForStop(o opened) {
-	err := v.eng.records.Update(v.r.Context(), o.tag, func(now time.Time, r *access.Record) error {
-		r.WrongAddress(now, o.hash)
-		return nil
-	})
-	if err != nil {
-		_ = v.unknown(err)
-		return
-	}
-	v.audit("link_wrong_address", zap.String("client", o.client.ID))
-	v.show(v.stopPage(o, "open.new.wrong"))
 }
 
 func (v *visit) stopCrossed(p posted) {

@@ -95,7 +95,7 @@ func TestE02_TimingOracle(t *testing.T) {
 // that follows, straight at the handler.
 func (w *world) probe(i int, email string) (p probe) {
 	w.t.Helper()
-	k := &w.rt.eng.keys
+	k := &w.rt.eng.Load().keys
 	ip := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
 	f := &flow{id: randomID(), Nonce: randomBytes(32), Browser: randomID() + randomID(), Made: w.clock.now().Unix()}
 	cookie := &http.Cookie{Name: "portalgate-main-flow-" + f.id, Value: sealJSON(k.flow, f, f.id)}

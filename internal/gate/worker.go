@@ -22,6 +22,7 @@ import (
 
 const (
 	leaseTime = time.Minute
+	sendTime  = leaseTime / 2 // for one mail, so that nobody else takes it up meanwhile
 	firstWait = 2 * time.Second
 	longWait  = 10 * time.Minute
 )
@@ -105,9 +106,14 @@ func (e *engine) send(ctx context.Context, c *Config, it store.Item) (id string,
 		return "", err
 	}
 	m, err := e.compose(c, it, client, tag, l)
-	if err != nil || !mayMail {
+	if !mayMail {
+		return "", nil // nothing of a stranger's is tried again
+	}
+	if err != nil {
 		return "", err
 	}
+	ctx, cancel := context.WithTimeout(ctx, sendTime)
+	defer cancel()
 	return client.ID, c.Sender.Send(ctx, m)
 }
 

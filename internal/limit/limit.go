@@ -31,10 +31,11 @@ type Ask struct {
 
 // Decision is the answer to several asks made together.
 type Decision struct {
-	// Allowed reports whether every ask was within its rate. Asks that were
-	// within theirs are counted even if another was not: nothing is refunded.
+	// Allowed reports whether every ask was within its rate. If not, none was
+	// counted.
 	Allowed bool
-	// RetryAfter is how long until all of them would pass; zero if Allowed.
+	// RetryAfter is how long until those that were refused would pass; zero if
+	// Allowed.
 	RetryAfter time.Duration
 	// Refused lists the indexes of the asks that were over their rate.
 	Refused []int

@@ -132,17 +132,26 @@ func (rs *Records) Active(v *Visitor, lt access.Lifetimes) {
 	}})
 }
 
-// Settle ends, in the background, what a client's record was good for under
-// another address or before access was withdrawn. bound is the hash of the
-// address that holds now, empty for none.
+// Settle is Rebind, in the background.
 func (rs *Records) Settle(client string, bound access.Hash) {
 	tag := rs.Tag(client)
-	rs.soon(job{"settle " + tag, tag, func(now time.Time, r *access.Record) error {
+	rs.soon(job{"settle " + tag, tag, rebind(client, bound)})
+}
+
+// Rebind ends what a client's record was good for under another address or
+// before access was withdrawn. bound is the hash of the address that holds
+// now, empty for none.
+func (rs *Records) Rebind(ctx context.Context, client string, bound access.Hash) error {
+	return rs.Update(ctx, rs.Tag(client), rebind(client, bound))
+}
+
+func rebind(client string, bound access.Hash) func(time.Time, *access.Record) error {
+	return func(now time.Time, r *access.Record) error {
 		if r.Client == "" || !r.Bind(now, client, bound) {
 			return store.ErrUnchanged
 		}
 		return nil
-	}})
+	}
 }
 
 // soon queues a job unless the same one is waiting. If there is no room it is

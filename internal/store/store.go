@@ -55,7 +55,10 @@ type Store interface {
 	// returned as it is and nothing is written (see ErrUnchanged).
 	Update(ctx context.Context, key string, f func(now time.Time, old Value) (Value, error)) error
 
-	// Allow counts all asks at the store's time, each under its own key.
+	// Allow counts all asks at the store's time, each under its own key, or
+	// none of them if one is over its rate. What was refused must not use up
+	// anything else: a stranger who is over a limit of their own could
+	// otherwise empty the mail budget of a client without a mail being sent.
 	Allow(ctx context.Context, asks []limit.Ask) (limit.Decision, error)
 }
 

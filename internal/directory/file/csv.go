@@ -174,6 +174,9 @@ func parseLine(record []string, at map[string]int) (c client, errs []error) {
 		return s
 	}
 	flag := func(column string) bool {
+		if at[column] < 0 {
+			return true // a practice that leaves the column out means all its clients
+		}
 		v, err := parseFlag(field(column))
 		if err != nil {
 			fail(column, err)
@@ -203,11 +206,11 @@ func parseLine(record []string, at map[string]int) (c client, errs []error) {
 	return c, errs
 }
 
-// parseFlag reads yes or no. Nothing is yes: a practice that leaves the column
-// out means all its clients. Anything else is an error, never a guess.
+// parseFlag reads yes or no. Anything else is an error and never a guess,
+// nothing included: whoever empties a cell may mean either.
 func parseFlag(s string) (bool, error) {
 	switch strings.ToLower(s) {
-	case "", "yes", "true", "1":
+	case "yes", "true", "1":
 		return true, nil
 	case "no", "false", "0":
 		return false, nil

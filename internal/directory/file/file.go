@@ -76,6 +76,21 @@ func newList(clients []client, st state) *list {
 	return l
 }
 
+// added returns those of the ids that are not in a.
+func added(a *list, ids []string) []string {
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+		_, there := a.byID[id]
+		return there
+	})
+}
+
+// Since compares f's list with that of before, as [Report].Changed does.
+func (f *File) Since(before *File) (ids, fresh []string) {
+	old := before.list.Load()
+	ids = differing(old, f.list.Load())
+	return ids, added(old, ids)
+}
+
 // differing returns, sorted, the ids of all clients about whom a and b do not
 // say the same: gone, new, or different in anything.
 func differing(a, b *list) []string {

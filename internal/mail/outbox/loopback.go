@@ -17,13 +17,24 @@ import (
 // carries the site's name. Where either cannot be told, it fails closed.
 func Loopback(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !loopbackPeer(r.RemoteAddr) || !loopbackName(r.Host) {
+		if !loopbackPeer(r.RemoteAddr) || !loopbackName(r.Host) || proxied(r.Header) {
 			w.Header().Set("Cache-Control", "no-store")
 			http.Error(w, "This mailbox can only be read on the machine it runs on. Open it there, as http://localhost and its port.", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// proxied reports whether somebody on this machine passes on what came from
+// elsewhere: a tunnel is a loopback peer too.
+func proxied(h http.Header) bool {
+	for _, name := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host"} {
+		if len(h[name]) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func loopbackPeer(remote string) bool {

@@ -213,7 +213,7 @@ func TestStats(t *testing.T) {
 		}, Stats{Reads: 1}},
 		{"get", func() error { _, err := s.Get(ctx, "key"); return err }, Stats{Reads: 1}},
 		{"several asks", ask(time.Hour, 2*time.Hour), Stats{Writes: 1}},
-		{"one of them refused", ask(time.Hour, 3*time.Hour), Stats{Writes: 1}},
+		{"one of them refused", ask(time.Hour, 3*time.Hour), Stats{Reads: 1}},
 		{"all of them refused", ask(time.Hour, 2*time.Hour), Stats{Reads: 1}},
 		{"idle lease", func() error { _, err := s.Lease(ctx, 1, time.Minute); return err }, Stats{Reads: 1}},
 		{"put", func() error { return s.Put(ctx, store.Item{ID: "id", Expires: later}) }, Stats{Writes: 1}},
@@ -315,6 +315,31 @@ func BenchmarkGet(b *testing.B) {
 	for b.Loop() {
 		if _, err := s.Get(b.Context(), "key"); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestPeekWritesNothing: a peek costs no fsync, refused or not.
+func TestPeekWritesNothing(t *testing.T) {
+	s, err := Open(filepath.Join(t.TempDir(), "gate.db"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ask := limit.Ask{Key: "key", Rate: limit.Rate{Count: 1, Per: time.Hour}}
+	look := ask
+	look.Peek = true
+	for _, want := range []bool{true, false} {
+		before := s.Stats().Writes
+		d, err := s.Allow(t.Context(), []limit.Ask{look})
+		if err != nil || d.Allowed != want {
+			t.Errorf("a peek was answered %+v, %v; want allowed %v", d, err, want)
+		}
+		if n := s.Stats().Writes - before; n != 0 {
+			t.Errorf("a peek wrote %d times", n)
+		}
+		if _, err := s.Allow(t.Context(), []limit.Ask{ask}); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -65,15 +65,14 @@ func getValue(tx *bbolt.Tx, key string, now time.Time) (store.Value, error) {
 	return store.Value{Data: append([]byte{}, rec[8:]...), Expires: expiryTime(getTime(rec))}, nil
 }
 
-// Allow implements [store.Store]. All asks are counted in one transaction;
-// nothing is written if every one of them is refused or only a peek. A peek
-// is answered as if it had been counted, how long to wait included.
+// Allow implements [store.Store]. All asks are answered in one transaction,
+// which writes nothing if one of them is refused.
 func (s *Store) Allow(ctx context.Context, asks []limit.Ask) (limit.Decision, error) {
 	var d limit.Decision
 	err := s.write(ctx, func(tx *bbolt.Tx) error {
 		now := s.now().Truncate(time.Microsecond)
-		d.Allowed = true
-		unchanged := store.ErrUnchanged
+		d = limit.Decision{}
+		counted := false
 		for i, a := range asks {
 			key := []byte(a.Key)
 			tat, err := getInstant(tx, key, now)
@@ -81,25 +80,23 @@ func (s *Store) Allow(ctx context.Context, asks []limit.Ask) (limit.Decision, er
 				return err
 			}
 			next, wait := a.Rate.Next(tat, now)
-			if wait > 0 {
-				d.Allowed = false
+			switch {
+			case wait > 0:
 				d.Refused = append(d.Refused, i)
-			} else {
-				_, wait = a.Rate.Next(next, now) // until it would pass once more
-			}
-			d.RetryAfter = max(d.RetryAfter, wait)
-			if a.Peek || next.Equal(tat) {
-				continue
-			}
-			unchanged = nil
-			if err := putInstant(tx, key, next); err != nil {
-				return err
+				d.RetryAfter = max(d.RetryAfter, wait)
+			case !a.Peek:
+				// Written here, so that a key that is asked for twice counts
+				// twice; taken back with the transaction if another refuses.
+				if err := putInstant(tx, key, next); err != nil {
+					return err
+				}
+				counted = true
 			}
 		}
-		if d.Allowed {
-			d.RetryAfter = 0
+		if d.Allowed = len(d.Refused) == 0; !d.Allowed || !counted {
+			return store.ErrUnchanged
 		}
-		return unchanged
+		return nil
 	})
 	if err != nil {
 		return limit.Decision{}, err
