@@ -34,7 +34,6 @@ type App struct {
 	Gates map[string]*Gate `json:"gates,omitempty"`
 
 	live     map[string]*liveGate
-	debugLog *debugLog
 	releases []func() error
 	undos    []func()
 }
@@ -44,7 +43,6 @@ type liveGate struct {
 	config  *gate.Config
 	runtime *pooledRuntime
 	secret  secret
-	app     *App
 }
 
 // CaddyModule returns the Caddy module information.
@@ -63,7 +61,6 @@ func (a *App) Provision(ctx caddy.Context) error {
 		ctx.Logger().Warn("at level DEBUG reverse_proxy logs the identity headers: the assertion, good for 60 s, and the client's address; take them out with a filter, as the shipped Caddyfile does, or log at INFO")
 	}
 	a.live = make(map[string]*liveGate, len(a.Gates))
-	a.debugLog = new(debugLog)
 	for name, g := range a.Gates {
 		if g == nil {
 			g = new(Gate)
@@ -100,13 +97,13 @@ func (a *App) provision(ctx caddy.Context, name string, g *Gate) error {
 	if err != nil {
 		return err
 	}
-	rt, release, err := acquireRuntime(name, storeFile, s)
+	rt, release, err := acquireRuntime(name, storeFile, s, storedMark{ctx.Storage(), name})
 	if err != nil {
 		return err
 	}
 	a.releases = append(a.releases, release)
 	c.Sender = rt.Outbox()
-	a.live[name] = &liveGate{config: c, runtime: rt, secret: s, app: a}
+	a.live[name] = &liveGate{config: c, runtime: rt, secret: s}
 	return nil
 }
 
@@ -129,9 +126,9 @@ func (a *App) checkStores() error {
 	return nil
 }
 
-// Start makes this configuration the one that the gates' workers go by. The
-// stores open in the background, so that one that is down keeps no site from
-// starting.
+// Start makes this configuration the one that the gates' workers go by. A store
+// that cannot be opened now keeps no site from starting; one that can never be
+// does.
 func (a *App) Start() error {
 	for name, g := range a.live {
 		g.runtime.source.Store(&g.secret.source)

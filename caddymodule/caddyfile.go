@@ -56,6 +56,7 @@ const methods = "portalgate.sign_in"
 //			unknown  <count> <duration>
 //			mails    <count> <duration>
 //		}
+//		headers off
 //	}
 func parseGate(d *caddyfile.Dispenser, existing any) (any, error) {
 	var app App
@@ -148,6 +149,12 @@ func (g *Gate) unmarshal(d *caddyfile.Dispenser) error {
 				return err
 			}
 			return at(d, checkUnknownEmail(g.UnknownEmail))
+		},
+		"headers": func() error {
+			if err := one(d, &g.Headers, "off"); err != nil {
+				return err
+			}
+			return at(d, checkHeaders(g.Headers))
 		},
 		"session": func() error { return g.Session.unmarshal(d) },
 		"limits":  func() error { return g.Limits.unmarshal(d) },

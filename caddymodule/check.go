@@ -54,6 +54,11 @@ func (g *Gate) check() error {
 			return err
 		}
 	}
+	if g.Headers != "" {
+		if err := checkHeaders(g.Headers); err != nil {
+			return err
+		}
+	}
 	if _, err := g.Session.lifetimes(); err != nil {
 		return err
 	}
@@ -202,11 +207,18 @@ func checkUnknownEmail(s string) error {
 	return nil
 }
 
-var gateName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+func checkHeaders(s string) error {
+	if s != "off" {
+		return fmt.Errorf("headers is %q; write off, which leaves only the assertion, or leave the line out", s)
+	}
+	return nil
+}
+
+var gateName = regexp.MustCompile(`^[a-z0-9][a-z0-9_]{0,31}$`) // no "-": it ends the name in a cookie's
 
 func checkGateName(s string) error {
 	if !gateName.MatchString(s) {
-		return fmt.Errorf("gate name is %q; write up to 32 of a-z, 0-9, _ and -, with a letter or digit first", s)
+		return fmt.Errorf("gate name is %q; write up to 32 of a-z, 0-9 and _, with a letter or digit first", s)
 	}
 	return nil
 }

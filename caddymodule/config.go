@@ -46,6 +46,11 @@ type Gate struct {
 	// who asks whether a person is a client. Default: conceal.
 	UnknownEmail string `json:"unknown_email,omitempty"`
 
+	// "off" leaves the plain headers (Remote-User, Remote-Email, Remote-Name)
+	// out of what the upstream gets; the assertion always comes.
+	// Default: all of them.
+	Headers string `json:"headers,omitempty"`
+
 	// How long sessions last.
 	Session Session `json:"session,omitzero"`
 

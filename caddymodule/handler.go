@@ -47,8 +47,7 @@ type Handler struct {
 	// public URL.
 	Audience string `json:"audience,omitempty"`
 
-	handler  *gate.Handler
-	debugLog *debugLog
+	handler *gate.Handler
 }
 
 // CaddyModule returns the Caddy module information.
@@ -65,8 +64,6 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	h.debugLog = g.app.debugLog
-	h.debugLog.watch(ctx)
 	h.handler, err = g.runtime.Handler(g.config, gate.HandlerOptions{Public: h.Public, Audience: h.Audience})
 	if err != nil {
 		return fmt.Errorf("portalgate: %w", err)
@@ -93,7 +90,6 @@ func noGate(name string, have map[string]*Gate) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	h.debugLog.cover() // HTTP/3 has no connection that watch could have seen
 	return h.handler.ServeHTTP(w, r, front(r), next.ServeHTTP)
 }
 

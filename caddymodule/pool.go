@@ -43,12 +43,12 @@ func (r *pooledRuntime) Destruct() error { return r.Close() }
 // acquireRuntime returns the runtime on a store file, and a function that
 // gives it back. It opens nothing: the store is opened when first needed, so
 // that `caddy validate` beside a running server has nothing to fight about.
-func acquireRuntime(name, file string, s secret) (*pooledRuntime, func() error, error) {
+func acquireRuntime(name, file string, s secret, m gate.Mark) (*pooledRuntime, func() error, error) {
 	r, release, err := acquire(runtimes, file, func() (*pooledRuntime, error) {
 		r := &pooledRuntime{gate: name, fingerprint: s.fingerprint}
 		r.source.Store(&s.source)
 		r.Runtime = gate.NewRuntime(gate.Options{
-			Gate:   name,
+			Gate: name, Mark: m,
 			Secret: func(ctx context.Context) ([]byte, error) { return (*r.source.Load())(ctx) },
 			Open: func(context.Context) (store.Backend, error) {
 				return openStore(file)

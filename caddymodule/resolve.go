@@ -24,8 +24,8 @@ func (g *Gate) resolve(ctx caddy.Context, name string) (*gate.Config, error) {
 	c := &gate.Config{
 		Name:   name,
 		Path:   g.Path,
-		Reveal: g.UnknownEmail == "reveal",
-		Log:    ctx.Logger(),
+		Reveal: g.UnknownEmail == "reveal", AssertionOnly: g.Headers == "off",
+		Log: ctx.Logger(),
 	}
 	if c.Path == "" {
 		c.Path = "/sign-in"
@@ -54,6 +54,9 @@ func (g *Gate) resolve(ctx caddy.Context, name string) (*gate.Config, error) {
 	c.Clients = list
 	if c.UI, err = g.pages(c); err != nil {
 		return nil, fmt.Errorf("practice: %v", err)
+	}
+	if err := c.Check(); err != nil {
+		return nil, fmt.Errorf("the sign-in mail cannot be written: %v", err)
 	}
 	return c, nil
 }

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -101,6 +102,31 @@ func storedSecret(st storage, gate string) secret {
 		}
 		return parseSecret(made)
 	}}
+}
+
+// storedMark keeps the marks of a gate's stores in Caddy's storage.
+type storedMark struct {
+	storage storage
+	gate    string
+}
+
+func (m storedMark) key(store string) string { return "portalgate/" + m.gate + "/mark-" + store }
+
+// Load implements [gate.Mark].
+func (m storedMark) Load(ctx context.Context, store string) (int64, error) {
+	text, err := m.storage.Load(ctx, m.key(store))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(string(text), 10, 64)
+}
+
+// Save implements [gate.Mark].
+func (m storedMark) Save(ctx context.Context, store string, n int64) error {
+	return m.storage.Store(ctx, m.key(store), strconv.AppendInt(nil, n, 10))
 }
 
 // newSecret returns 32 random bytes in hex.

@@ -208,7 +208,7 @@ func (v *visit) sendLink(f *flow, to address.Address, o order) {
 	}
 	if !onFile {
 		v.audit("address_unknown")
-		v.show(v.unknownPage(to))
+		v.show(v.unknownPage(to, o.back))
 		return
 	}
 	item, err := v.eng.queue(ctx, v.now, to, o)
@@ -256,12 +256,12 @@ func (e *engine) queue(ctx context.Context, now time.Time, to address.Address, o
 }
 
 // unknownPage says, in mode "reveal", that an address is not on file.
-func (v *visit) unknownPage(typed address.Address) ui.Page {
+func (v *visit) unknownPage(typed address.Address, back string) ui.Page {
 	return ui.Page{
 		Status: http.StatusUnprocessableEntity, Title: "unknown.title", Slots: ui.Slots{"typed": typed.String()},
 		Body: []ui.Block{
 			ui.Lead("unknown.lead"), ui.Text("unknown.tip"),
-			ui.Link{Key: "unknown.other", Href: v.Path + "/" + methodPath(v.Methods[0]), Weight: ui.Main},
+			ui.Link{Key: "unknown.other", Href: v.Path + "/" + methodPath(v.Methods[0]) + returnQuery(back), Weight: ui.Main},
 			ui.Text("unknown.reach"),
 		},
 	}

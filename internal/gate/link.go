@@ -227,7 +227,10 @@ func (v *visit) pageOf(o opened, wrong string) ui.Page {
 	case c == stranger && o.link.Wrong >= access.WrongAddresses:
 		return ui.Page{Title: "open.off.title", Body: []ui.Block{
 			ui.Lead("open.off.lead"),
-			ui.Link{Key: "open.off.button", Href: v.Path + "/" + methodPath(v.Methods[0]), Weight: ui.Main},
+			ui.Link{
+				Key: "open.off.button", Weight: ui.Main,
+				Href: v.Path + "/" + methodPath(v.Methods[0]) + returnQuery(safeReturn(o.link.ReturnTo, v.Path)),
+			},
 		}}
 	case c == stranger:
 		if !switched {

@@ -6,6 +6,7 @@ package gate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,14 +20,17 @@ import (
 // would otherwise come to life again. A store and its mark restored together
 // cannot be told.
 type Mark interface {
-	// Load returns the counter, 0 if there is none yet.
-	Load(context.Context) (int64, error)
-	Save(context.Context, int64) error
+	// Load returns the counter of the store with an id; 0 if there is none.
+	Load(ctx context.Context, id string) (int64, error)
+	Save(ctx context.Context, id string, n int64) error
 }
 
 // marked is what the store keeps of the counter.
 type marked struct {
-	N int64 `json:"n"`
+	// ID tells this store from others of the same gate, which count for
+	// themselves.
+	ID string `json:"i"`
+	N  int64  `json:"n"`
 	// Floor is when the store was last found to be an earlier one, in Unix
 	// seconds: what was made before that does not count.
 	Floor int64 `json:"f,omitempty"`
@@ -40,18 +44,31 @@ func (rt *Runtime) mark(ctx context.Context, st store.Store) (floor int64, err e
 	if rt.o.Mark == nil {
 		return 0, nil
 	}
-	outside, err := rt.o.Mark.Load(ctx)
+	var m marked
+	read := func(old store.Value) error {
+		m = marked{ID: randomID()}
+		if old.Data == nil {
+			return nil
+		}
+		return json.Unmarshal(old.Data, &m)
+	}
+	v, err := st.Get(ctx, markKey)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return 0, fmt.Errorf("reading the store's mark: %w", err)
+	}
+	if err := read(v); err != nil {
+		return 0, fmt.Errorf("reading the store's mark: %v", err)
+	}
+	id := m.ID
+	outside, err := rt.o.Mark.Load(ctx, id)
 	if err != nil {
 		return 0, fmt.Errorf("reading the store's mark: %v (%w)", err, store.ErrUnknown)
 	}
-	var m marked
 	err = st.Update(ctx, markKey, func(now time.Time, old store.Value) (store.Value, error) {
-		m = marked{}
-		if old.Data != nil {
-			if err := json.Unmarshal(old.Data, &m); err != nil {
-				return store.Value{}, err
-			}
+		if err := read(old); err != nil {
+			return store.Value{}, err
 		}
+		m.ID = id
 		if m.N < outside {
 			m.N, m.Floor = outside, now.Unix()
 		}
@@ -62,7 +79,7 @@ func (rt *Runtime) mark(ctx context.Context, st store.Store) (floor int64, err e
 	if err != nil {
 		return 0, fmt.Errorf("raising the store's mark: %w", err)
 	}
-	if err := rt.o.Mark.Save(ctx, m.N); err != nil {
+	if err := rt.o.Mark.Save(ctx, id, m.N); err != nil {
 		return 0, fmt.Errorf("raising the store's mark: %v (%w)", err, store.ErrUnknown)
 	}
 	return m.Floor, nil

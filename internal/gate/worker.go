@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -119,15 +120,27 @@ func (e *engine) send(ctx context.Context, c *Config, it store.Item) (id string,
 
 // compose writes the mail for a link. Neither it nor its secrets are kept.
 func (e *engine) compose(c *Config, it store.Item, to directory.Client, tag string, l letter) (mail.Message, error) {
+	link := e.keys.linkSecret(it.ID)
+	return c.compose(mail.SignIn{
+		ID: string(access.HashOf([]byte("message " + it.ID))), To: to.Email, First: firstName(to),
+		Code: e.keys.mailCode(it.ID), Life: time.Duration(l.Life) * time.Second,
+	}, session.Token(tag, link), session.Token(tag, e.keys.stopSecret(access.HashOf(link))))
+}
+
+func (c *Config) compose(in mail.SignIn, link, stop string) (mail.Message, error) {
 	letters, err := mail.NewComposer(c.UI)
 	if err != nil {
 		return mail.Message{}, err
 	}
 	base := origin(c.PublicURL) + c.Path
-	return letters.SignIn(mail.SignIn{
-		ID: string(access.HashOf([]byte("message " + it.ID))), To: to.Email, First: firstName(to),
-		Link: base + "/link?t=" + session.Token(tag, e.keys.linkSecret(it.ID)),
-		Stop: base + "/stop?t=" + session.Token(tag, e.keys.stopSecret(e.keys.linkHash(it.ID))),
-		Code: e.keys.mailCode(it.ID), Life: time.Duration(l.Life) * time.Second,
-	})
+	in.Link, in.Stop = base+"/link?t="+link, base+"/stop?t="+stop
+	return letters.SignIn(in)
+}
+
+// Check reports why mails could not be written in this configuration. Else it
+// would be found when the first client waits for one.
+func (c *Config) Check() error {
+	sample := session.Token(strings.Repeat("a", session.TagSize), make([]byte, session.SecretSize))
+	_, err := c.compose(mail.SignIn{ID: "sample", To: "ada@example.com", Code: "00000000", Life: time.Hour}, sample, sample)
+	return err
 }

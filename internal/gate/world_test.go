@@ -129,8 +129,8 @@ func (c *counted) Done(ctx context.Context, id string) error {
 // testMark is a mark in memory: it stays when the store is put back.
 type testMark struct{ n atomic.Int64 }
 
-func (m *testMark) Load(context.Context) (int64, error)   { return m.n.Load(), nil }
-func (m *testMark) Save(_ context.Context, n int64) error { m.n.Store(n); return nil }
+func (m *testMark) Load(context.Context, string) (int64, error)     { return m.n.Load(), nil }
+func (m *testMark) Save(_ context.Context, _ string, n int64) error { m.n.Store(n); return nil }
 
 // clock is the time of the gate and its store; it stands unless told.
 type clock struct{ t atomic.Int64 }
