@@ -53,7 +53,8 @@ func (r *Record) BoundTo(client string, address Hash) bool {
 // why it is not (then there is nothing to mail). Adding it again changes
 // nothing, so an interrupted attempt can be repeated.
 func (r *Record) AddLink(now time.Time, l Link) State {
-	l.Expires = min(l.Expires, l.Made+secs(pastLife)) // it is remembered for longer than it is good
+	// It is remembered for much longer than it is good, also by a clock set back.
+	l.Expires = min(l.Expires, l.Made+secs(pastLife/2))
 	if len(l.ReturnTo) > maxReturn {
 		l.ReturnTo = "" // cut off it would lead elsewhere
 	}

@@ -159,6 +159,7 @@ func (m *model) step(did string, f func(r *Record) bool) {
 	}
 	if !m.expires.IsZero() && !m.now.Before(m.expires) {
 		m.data, m.rec = nil, nil // a store forgets it
+		m.written()
 	}
 	r := m.decode()
 	m.rec = nil // f may change it
@@ -357,6 +358,7 @@ func (m *model) checkSessions(r *Record) {
 			live--
 			m.Squeezed++
 		case !ok:
+			s.over, s.gone = true, true // longer lifetimes later do not bring it back
 		case s.gone:
 			m.failf("session %d came back", i)
 		case got.Over(m.now, m.lt) != why:

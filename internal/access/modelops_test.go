@@ -90,7 +90,7 @@ func (m *model) add(l *mlink) {
 			}
 			return false
 		case "": // for the first time, or it was refused before
-			l.Expires = min(l.Expires, l.Made+secs(pastLife))
+			l.Expires = min(l.Expires, l.Made+secs(pastLife/2))
 			switch {
 			case got == Live && m.now.Unix() < l.Expires:
 				m.taken(l)

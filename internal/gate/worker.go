@@ -89,10 +89,10 @@ func (e *engine) send(ctx context.Context, c *Config, it store.Item) (id string,
 		return "", err
 	}
 	mayMail := err == nil && client.Access && client.EmailOK
-	tag := e.records.Tag(client.ID)
+	tag, nobody := e.records.Tag(client.ID), e.records.Scratch(to)
 	if !mayMail {
-		client = directory.Client{Email: to.String()}
-		tag = e.records.Scratch(to)
+		client = directory.Client{Email: to.String(), Name: "Some One"}
+		tag = nobody
 	}
 	link := access.Link{
 		Hash: e.keys.linkHash(it.ID), Made: l.Made, Expires: l.Made + l.Life, ReturnTo: l.Back, Shared: l.Shared,
