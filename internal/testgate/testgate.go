@@ -1,0 +1,269 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package testgate starts the real thing, for tests that look at it from
+// outside: the portalgate binary with a configuration of its own on free
+// loopback ports, and behind it the sample portal or an upstream of the test's.
+//
+// It knows nothing of what is inside: what a test wants to see that no client,
+// upstream or operator can see belongs in a test of that package.
+package testgate
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/portalgate/portalgate/internal/mail/outbox"
+)
+
+// Sample is the list of clients if a test has no other.
+const Sample = `id,email,name,portal_access,email_ok
+1001,ada@example.com,Ada Lovelace,yes,yes
+1002,grace+clinic@gmail.com,Grace Hopper,yes,yes
+1003,zoe@example.com,Zoë Ångström,yes,yes
+1005,alan@example.com,Alan Turing,no,yes
+1006,emmy@example.com,Emmy Noether,yes,no
+`
+
+// Options are a gate's. The zero value is a gate on http with the sample
+// clients and the sample portal.
+type Options struct {
+	// Name is the gate's. Default: main.
+	Name string
+	// More lines for the global options, the site and the gate's own block.
+	Global, Site, Gate string
+	// Handler is the portalgate directive's block. Default: public /assets/*.
+	Handler string
+	// Clients is a CSV. Default: Sample.
+	Clients string
+	// Upstream is host:port. Default: the sample portal, started for this gate.
+	Upstream string
+	// TLS makes it https, with a certificate that Client trusts.
+	TLS bool
+}
+
+// Gate is a running gate. Its addresses stay through Restart.
+type Gate struct {
+	URL   string // the public URL, with no slash at the end
+	Inbox string // the mailbox's URL
+	Admin string // the URL of Caddy's admin API
+	Addr  string // host:port of URL, for raw connections
+	Dir   string // all files: clients.csv, Caddyfile, gate.log, portal.log, data/
+
+	Upstream string // host:port of what is behind the gate
+
+	// Roots trusts the gate's certificate; nil without TLS. CertFile is the
+	// certificate in PEM.
+	Roots    *x509.CertPool
+	CertFile string
+
+	t    testing.TB
+	gate *process
+}
+
+// Start starts a gate and stops it when the test is over. The test fails if
+// the gate has died by then, or its race detector has found something.
+func Start(t testing.TB, o Options) *Gate {
+	t.Helper()
+	scheme := "http"
+	if o.TLS {
+		scheme = "https"
+	}
+	port, inbox, admin := freePort(t), freePort(t), freePort(t)
+	g := &Gate{
+		t: t, Dir: t.TempDir(), Upstream: o.Upstream,
+		URL:   scheme + "://localhost:" + port,
+		Addr:  "127.0.0.1:" + port,
+		Inbox: "http://localhost:" + inbox,
+		Admin: "http://localhost:" + admin,
+	}
+	if o.TLS {
+		g.certify()
+	}
+	if o.Clients == "" {
+		o.Clients = Sample
+	}
+	g.Write("clients.csv", o.Clients)
+	if g.Upstream == "" {
+		g.startPortal()
+	}
+	g.Write("Caddyfile", g.Caddyfile(o))
+	g.gate = g.run("gate.log", Build(t), "run", "--config", g.File("Caddyfile"), "--adapter", "caddyfile")
+	t.Cleanup(func() { g.gate.stop(t) })
+	g.wait()
+	return g
+}
+
+// Caddyfile returns the configuration that Start makes of these options, for
+// this gate's addresses: what Reload takes.
+func (g *Gate) Caddyfile(o Options) string {
+	site := ""
+	if o.TLS {
+		site = fmt.Sprintf("tls %s %s", g.CertFile, g.File("key.pem"))
+	}
+	handler := o.Handler
+	if handler == "" {
+		handler = "public /assets/*"
+	}
+	scheme, port := g.port(g.URL)
+	_, inbox := g.port(g.Inbox)
+	_, admin := g.port(g.Admin)
+	return fmt.Sprintf(`{
+	admin localhost:%[1]s
+	auto_https off
+	persist_config off
+	grace_period 2s
+	debug
+	%[2]s
+	portalgate %[13]s {
+		public_url %[3]s
+		practice "Willow Creek Counseling" {
+			phone "+1 555 0100"
+			email hello@willow.example
+		}
+		clients file %[4]s
+		mail outbox
+		%[5]s
+	}
+}
+%[6]s://:%[7]s {
+	bind 127.0.0.1
+	log
+	%[8]s
+	%[9]s
+	portalgate %[13]s {
+		%[10]s
+	}
+	reverse_proxy %[11]s {
+		stream_close_delay 1h
+	}
+}
+http://:%[12]s {
+	bind 127.0.0.1
+	portalgate_inbox %[13]s
+}
+`, admin, o.Global, g.URL, g.File("clients.csv"), o.Gate, scheme, port, site, o.Site, handler, g.Upstream, inbox, o.Name)
+}
+
+func (g *Gate) port(u string) (scheme, port string) {
+	scheme, rest, _ := strings.Cut(u, "://")
+	_, port, _ = net.SplitHostPort(rest)
+	return scheme, port
+}
+
+// File returns the path of a file in Dir.
+func (g *Gate) File(name string) string { return filepath.Join(g.Dir, name) }
+
+// Write writes a file in Dir, whole or not at all.
+func (g *Gate) Write(name, content string) {
+	g.t.Helper()
+	half := g.File(name + ".new")
+	if err := os.WriteFile(half, []byte(content), 0o600); err != nil {
+		g.t.Fatal(err)
+	}
+	if err := os.Rename(half, g.File(name)); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// Log returns all that the gate has logged so far, DEBUG and access log
+// included.
+func (g *Gate) Log() string {
+	g.t.Helper()
+	b, err := os.ReadFile(g.File("gate.log"))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return string(b)
+}
+
+// Messages returns the mails in the inbox, newest first.
+func (g *Gate) Messages() []outbox.Entry {
+	g.t.Helper()
+	res, err := http.Get(g.Inbox + "/messages.json")
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var all []outbox.Entry
+	if err := json.NewDecoder(res.Body).Decode(&all); err != nil {
+		g.t.Fatalf("the inbox answers %d: %v", res.StatusCode, err)
+	}
+	return all
+}
+
+// Mail waits for the n-th mail to an address, counted from 1.
+func (g *Gate) Mail(to string, n int) outbox.Entry {
+	g.t.Helper()
+	var mails []outbox.Entry
+	Wait(g.t, fmt.Sprintf("mail %d to a client", n), func() bool {
+		mails = slices.DeleteFunc(g.Messages(), func(e outbox.Entry) bool { return e.To != to })
+		return len(mails) >= n
+	})
+	return mails[len(mails)-n]
+}
+
+// Reload makes a Caddyfile the running configuration, or returns why not.
+func (g *Gate) Reload(caddyfile string) error {
+	res, err := http.Post(g.Admin+"/load", "text/caddyfile", strings.NewReader(caddyfile))
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		why, _ := io.ReadAll(res.Body)
+		return fmt.Errorf("%d: %s", res.StatusCode, why)
+	}
+	return nil
+}
+
+// Kill kills the gate as a power cut would. Restart starts it again.
+func (g *Gate) Kill() { g.gate.kill() }
+
+// Restart starts the gate on its files again, after Kill.
+func (g *Gate) Restart() {
+	g.t.Helper()
+	g.gate = g.run("gate.log", Build(g.t), "run", "--config", g.File("Caddyfile"), "--adapter", "caddyfile")
+	g.wait()
+}
+
+// Wait waits until ok, at most 20 s.
+func Wait(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(20 * time.Second)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("waited 20 s for %s", what)
+		}
+	}
+}
+
+// freePort returns a port below those that the system gives to outgoing
+// connections, one of which could otherwise take it before we do.
+func freePort(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		port := fmt.Sprint(15000 + rand.IntN(17000))
+		if ln, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			ln.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return ""
+}
