@@ -61,8 +61,10 @@ test: tools $(AXE)
 proof: tools $(AXE)
 	@mkdir -p bin
 	@echo "commit $$(git rev-parse --short HEAD), $$(go version), $$(uname -srm), $$(getconf _NPROCESSORS_ONLN) processors"
-	@PORTALGATE_PROOF=1 go test -v -count=1 -tags $(TAGS) -timeout 120m ./... >bin/proof.log 2>&1; status=$$?; \
-	grep -E '^ +[a-z0-9_]+_test\.go:[0-9]+: |^--- FAIL|^FAIL|^panic:' bin/proof.log; \
+	@PORTALGATE_PROOF=1 go test -v -count=1 -p 1 -tags $(TAGS) -timeout 120m ./... >bin/proof.log 2>&1; status=$$?; \
+	awk '/^=== RUN/ { test = $$3; sub("/.*", "", test) } \
+		sub(/^.*proof: /, "") { print; print "    PORTALGATE_PROOF=1 go test -v -run ^" test "$$ ./..." } \
+		/^--- FAIL|^FAIL|^panic:/' bin/proof.log; \
 	echo "the whole output is in bin/proof.log"; exit $$status
 
 xcaddy:

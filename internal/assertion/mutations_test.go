@@ -46,7 +46,7 @@ func TestStripMutations(t *testing.T) {
 			t.Fatalf("seed %d, request %d: arrived %s, want %s, of %s", seed, i, got, want, sent)
 		}
 	}
-	t.Logf("identity forged or stripped: 0 of %d mutated requests (seed %d)", n, seed)
+	t.Logf("proof: identity forged or stripped: 0 of %d mutated requests (seed %d)", n, seed)
 }
 
 func wantArrived(anonymous bool) string {

@@ -72,7 +72,7 @@ func TestMutatedRequests(t *testing.T) {
 	if passed < n/2 {
 		t.Errorf("only %d of %d requests got as far as the upstream", passed, n)
 	}
-	t.Logf("identity forged or stripped through the proxy: 0 of %d mutated requests, of which %d arrived (seed %d)", n, passed, seed)
+	t.Logf("proof: identity forged or stripped through the proxy: 0 of %d mutated requests, of which %d arrived (seed %d)", n, passed, seed)
 }
 
 func mutated(rng *rand.Rand, names []string, path, cookie string) string {

@@ -38,11 +38,10 @@ func TestParse(t *testing.T) {
 		{"all columns", "id,email,name,phone,language,portal_access,email_ok\nA.b_c-9,ada@bücher.example,Ada,+1 555 0100,pt-BR,yes,no\n", []directory.Client{
 			{ID: "A.b_c-9", Email: "ada@xn--bcher-kva.example", Name: "Ada", Phone: "+1 555 0100", Language: "pt-BR", Access: true},
 		}},
-		{"flags", "id,email,name,portal_access,email_ok\n1,a@b.com,A,YES,No\n2,b@b.com,B,false,True\n3,c@b.com,C,1,0\n4,d@b.com,D,, \n", []directory.Client{
+		{"flags", "id,email,name,portal_access,email_ok\n1,a@b.com,A,YES,No\n2,b@b.com,B,false,True\n3,c@b.com,C,1,0\n", []directory.Client{
 			{ID: "1", Email: "a@b.com", Name: "A", Access: true},
 			{ID: "2", Email: "b@b.com", Name: "B", EmailOK: true},
 			{ID: "3", Email: "c@b.com", Name: "C", Access: true},
-			{ID: "4", Email: "d@b.com", Name: "D", Access: true, EmailOK: true},
 		}},
 		{"ids that differ in case", "id,email,name\na,a@b.com,A\nA,b@b.com,B\n", []directory.Client{
 			{ID: "a", Email: "a@b.com", Name: "A", Access: true, EmailOK: true},
@@ -76,6 +75,8 @@ func TestParseRefuses(t *testing.T) {
 		name, in string
 		want     []string // each in the error
 	}{
+		// Whoever clears the cell to take access away must not give it.
+		{"empty flags", "id,email,name,portal_access,email_ok\n4,d@b.com,D,, \n", []string{"line 2", "portal_access: must be yes or no", "email_ok: must be yes or no"}},
 		{"empty", "", []string{"empty", "id, email, name, phone, language, portal_access, email_ok"}},
 		{"only a byte order mark", "\ufeff", []string{"empty"}},
 		{"unknown column", "id,email,name,birthday\n", []string{`unknown column "birthday"`, "known columns are id, email, name, phone, language, portal_access, email_ok"}},
