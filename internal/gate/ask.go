@@ -36,7 +36,7 @@ func (v *visit) ask(m Method) *providers.Ask {
 	step, err := m.Start(v.r.Context(), providers.Request{})
 	if err != nil || step.Ask == nil {
 		v.Log.Error("a sign-in method does not begin", zap.String("method", m.Name), zap.Error(err))
-		_ = v.unknown(errMethod)
+		v.unknown(errMethod)
 		return nil
 	}
 	return step.Ask
@@ -114,7 +114,7 @@ func (v *visit) proceed(m Method) {
 		v.show(v.askPage(m, ask, p.flow, a))
 	case err != nil || step.SendLink == nil:
 		v.Log.Error("a sign-in method does not go on", zap.String("method", m.Name), zap.Error(err))
-		_ = v.unknown(errMethod)
+		v.unknown(errMethod)
 	default:
 		to, err := address.Parse(step.SendLink.Address)
 		if err != nil {
@@ -191,14 +191,14 @@ func (v *visit) sendLink(f *flow, to address.Address, o order) {
 	if v.Reveal {
 		c, err := v.Clients.ByAddress(ctx, to)
 		if err != nil && !errors.Is(err, directory.ErrNotFound) {
-			_ = v.unknown(err)
+			v.unknown(err)
 			return
 		}
 		onFile = err == nil && c.Access && c.EmailOK
 	}
 	d, mailbox, err := v.countAsk(ctx, f, to, onFile)
 	if err != nil {
-		_ = v.unknown(err)
+		v.unknown(err)
 		return
 	}
 	if !d.Allowed {
@@ -213,7 +213,7 @@ func (v *visit) sendLink(f *flow, to address.Address, o order) {
 	}
 	item, err := v.eng.queue(ctx, v.now, to, o)
 	if err != nil {
-		_ = v.unknown(err)
+		v.unknown(err)
 		return
 	}
 	v.audit("link_asked")

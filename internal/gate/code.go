@@ -108,7 +108,7 @@ func (v *visit) code() {
 	tried, wait, err := v.countTry(p.flow)
 	switch {
 	case err != nil:
-		_ = v.unknown(err)
+		v.unknown(err)
 		return
 	case wait > 0:
 		v.wait(wait, false)
@@ -129,7 +129,7 @@ func (v *visit) code() {
 	}
 	o, err := v.codeLink(match)
 	if err != nil {
-		_ = v.unknown(err)
+		v.unknown(err)
 		return
 	}
 	switch {
@@ -140,7 +140,7 @@ func (v *visit) code() {
 	default:
 		who, err := v.who()
 		if err != nil {
-			_ = v.unknown(err)
+			v.unknown(err)
 			return
 		}
 		if who.SignedIn() && who.Tag != o.tag && p.Get("switch") != "1" {
@@ -219,7 +219,7 @@ func (v *visit) addressee(a *asked) (directory.Client, address.Address, error) {
 func (v *visit) countWrongCode(a *asked) {
 	c, to, err := v.addressee(a)
 	if err != nil {
-		_ = v.unknown(err)
+		v.unknown(err)
 		return
 	}
 	tag, bound := v.eng.records.Tag(c.ID), v.eng.records.Address(to)
@@ -234,7 +234,7 @@ func (v *visit) countWrongCode(a *asked) {
 		return nil
 	})
 	if err != nil {
-		_ = v.unknown(err)
+		v.unknown(err)
 		return
 	}
 	if c.ID != "" {

@@ -96,7 +96,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, f Front, nex
 		return nil
 	}
 	if err != nil {
-		return v.unknown(err)
+		v.unknown(err)
+		return nil
 	}
 	return v.pass(original, next)
 }
@@ -123,7 +124,8 @@ func (v *visit) pass(original *url.URL, next Next) error {
 	who, err := v.who()
 	switch {
 	case err != nil:
-		return v.unknown(err)
+		v.unknown(err)
+		return nil
 	case who.SignedIn():
 		return v.forward(who, next)
 	case open && ambiguous(original):
@@ -165,7 +167,8 @@ func (v *visit) forward(who *session.Visitor, next Next) error {
 	}
 	token, err := v.eng.ring.For(claims, version, v.now)
 	if err != nil {
-		return v.unknown(err)
+		v.unknown(err)
+		return nil
 	}
 	if who != nil {
 		v.eng.records.Active(who, v.Session)
@@ -241,14 +244,14 @@ func (v *visit) elsewhere(original *url.URL) {
 
 // unknown answers when the gate cannot tell who is asking. It forwards nothing
 // and touches no cookie: fail closed, and sign nobody out.
-func (v *visit) unknown(err error) error {
+func (v *visit) unknown(err error) {
 	if !errors.Is(err, context.Canceled) {
 		v.Log.Error("cannot tell who is asking", zap.Error(err))
 	}
 	v.w.Header().Set("Retry-After", "2")
 	if !forPerson(v.r) {
 		v.problem(http.StatusServiceUnavailable, "unavailable", "The gate cannot tell who is asking. Try again.")
-		return nil
+		return
 	}
 	page := ui.Page{Status: http.StatusServiceUnavailable, Title: "down.title", Body: []ui.Block{
 		ui.Lead("down.lead"), ui.Text("down.next"), ui.Link{Key: "down.button", Href: v.Path, Weight: ui.Main},
@@ -257,7 +260,6 @@ func (v *visit) unknown(err error) error {
 		page.Title, page.Body = "down.in.title", []ui.Block{ui.Lead("down.in.lead")}
 	}
 	v.show(page)
-	return nil
 }
 
 // unauthorized tells a program that it is not signed in, and where to.
@@ -287,6 +289,7 @@ func (v *visit) json(status int, kind string, doc any) {
 	h := v.w.Header()
 	h.Set("Content-Type", kind)
 	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	v.w.WriteHeader(status)

@@ -56,7 +56,7 @@ func (v *visit) own() {
 	rt := v.routes[v.path]
 	switch {
 	case v.eng == nil && !v.storeless():
-		_ = v.unknown(errClosed)
+		v.unknown(errClosed)
 	case v.r.Method == http.MethodGet, v.r.Method == http.MethodHead:
 		if rt.get == nil {
 			v.redirect(v.Path + "#") // no address of ours is a dead end
@@ -103,7 +103,7 @@ func (v *visit) landing() {
 	v.jar.sweep(v.w)
 	who, err := v.who()
 	if err != nil {
-		_ = v.unknown(err)
+		v.unknown(err)
 		return
 	}
 	back := v.back()

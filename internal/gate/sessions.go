@@ -21,7 +21,7 @@ import (
 func (v *visit) signedIn() *session.Visitor {
 	who, err := v.who()
 	if err != nil {
-		_ = v.unknown(err)
+		v.unknown(err)
 		return nil
 	}
 	if !who.SignedIn() {
@@ -76,7 +76,7 @@ func (v *visit) sessions() {
 	}
 	r, err := v.eng.records.Get(v.r.Context(), who.Tag)
 	if err != nil {
-		_ = v.unknown(err)
+		v.unknown(err)
 		return
 	}
 	f := v.jar.newest(v.w)
@@ -130,7 +130,7 @@ func (v *visit) endSession() {
 		return store.ErrUnchanged
 	})
 	if err != nil {
-		_ = v.unknown(err)
+		v.unknown(err)
 		return
 	}
 	v.audit("signed_out", zap.String("client", who.Client.ID), zap.String("by", "elsewhere"))
@@ -141,7 +141,7 @@ func (v *visit) endSession() {
 func (v *visit) askSignOut() {
 	who, err := v.who()
 	if err != nil {
-		_ = v.unknown(err)
+		v.unknown(err)
 		return
 	}
 	if who.SignedIn() {
@@ -182,7 +182,7 @@ func (v *visit) signOut() {
 	}
 	who, err := v.who()
 	if err != nil {
-		_ = v.unknown(err)
+		v.unknown(err)
 		return
 	}
 	switch {
@@ -207,7 +207,7 @@ func (v *visit) signOut() {
 			return nil
 		})
 		if err != nil {
-			_ = v.unknown(err)
+			v.unknown(err)
 			return
 		}
 		event := "signed_out"

@@ -44,7 +44,7 @@ func (v *visit) openStop() {
 	}
 	o, err := v.lookStop(f)
 	if err != nil {
-		_ = v.unknown(err)
+		v.unknown(err)
 		return
 	}
 	v.show(v.stopPage(o, ""))
@@ -126,7 +126,7 @@ func (v *visit) stop() {
 	}
 	o, err := v.lookStop(p.flow)
 	if err != nil {
-		_ = v.unknown(err)
+		v.unknown(err)
 		return
 	}
 	if (o.state == access.Live || o.state == access.Used) && v.claimTo(o) == stranger && !p.flow.Proved {
@@ -139,7 +139,7 @@ func (v *visit) stop() {
 			Rate: limit.Rate{Count: access.WrongAddresses, Per: access.WrongAddresses * stopLife},
 		}})
 		if err != nil {
-			_ = v.unknown(err)
+			v.unknown(err)
 			return
 		}
 		typed, _ := address.Parse(p.Get("email"))
@@ -165,7 +165,7 @@ func (v *visit) stop() {
 	})
 	switch {
 	case err != nil:
-		_ = v.unknown(err)
+		v.unknown(err)
 	case o.state == access.Used && p.Get("all") == "1":
 		v.audit("signed_out_everywhere", zap.String("client", o.client.ID), zap.String("by", "stop"))
 		v.redirect(v.Path + "/sign-out?all=1#")
@@ -180,7 +180,7 @@ func (v *visit) stopCrossed(p posted) {
 	if f := v.jar.withToken(true); f != nil {
 		o, err := v.lookStop(f)
 		if err != nil {
-			_ = v.unknown(err)
+			v.unknown(err)
 			return
 		}
 		page = v.stopPage(o, "")
