@@ -228,6 +228,9 @@ func (v *visit) countWrongCode(a *asked) {
 	}
 	off := false
 	err = v.eng.records.Update(v.r.Context(), tag, func(now time.Time, r *access.Record) error {
+		if c.ID == "" {
+			*r = access.Record{} // nobody's record is always like one just begun
+		}
 		r.Bind(now, c.ID, bound)
 		r.WrongCode(now)
 		off = r.CodesOff()

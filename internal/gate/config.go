@@ -80,6 +80,9 @@ type Options struct {
 	// Mark tells an earlier copy of the store from the store; nil if that is
 	// the store's own business.
 	Mark Mark
+	// Pause is how long at most, and at random, the worker lets pass before it
+	// begins with a mail. Zero is 400 ms, less is not at all.
+	Pause time.Duration
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }

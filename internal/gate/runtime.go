@@ -76,6 +76,9 @@ func NewRuntime(o Options) *Runtime {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Pause == 0 {
+		o.Pause = 400 * time.Millisecond
+	}
 	return &Runtime{o: o, outbox: outbox.New(outbox.Kept), opening: make(chan struct{}, 1)}
 }
 

@@ -32,6 +32,8 @@ const (
 func (rt *Runtime) deliver(ctx context.Context, e *engine) {
 	tick := time.NewTicker(time.Second) // for what another try is due for
 	defer tick.Stop()
+	pause := time.NewTimer(time.Hour)
+	defer pause.Stop()
 	for {
 		items, err := e.backend.Lease(ctx, 16, leaseTime)
 		for _, it := range items {
@@ -44,6 +46,16 @@ func (rt *Runtime) deliver(ctx context.Context, e *engine) {
 		case <-ctx.Done():
 			return
 		case <-e.wake:
+			// Not at the heels of the request: what the worker does for an
+			// address on file must not show in the answers that follow.
+			if rt.o.Pause > 0 {
+				pause.Reset(rand.N(rt.o.Pause))
+				select {
+				case <-ctx.Done():
+					return
+				case <-pause.C:
+				}
+			}
 		case <-tick.C:
 		}
 	}
@@ -61,9 +73,11 @@ func (rt *Runtime) work(ctx context.Context, e *engine, it store.Item) {
 		wait += rand.N(wait) // the other mails that failed now try at other times
 		err = e.backend.Retry(ctx, it.ID, rt.o.Now().Add(wait))
 	default:
-		if client != "" {
-			c.Log.Named("audit").Info("link_sent", zap.String("client", client))
+		what := "link_sent"
+		if client == "" {
+			what = "link_not_sent"
 		}
+		c.Log.Named("audit").Info(what, zap.String("client", client))
 		err = e.backend.Done(ctx, it.ID)
 	}
 	if err != nil && ctx.Err() == nil {
@@ -99,6 +113,9 @@ func (e *engine) send(ctx context.Context, c *Config, it store.Item) (id string,
 	}
 	var state access.State
 	err = e.records.Update(ctx, tag, func(now time.Time, r *access.Record) error {
+		if !mayMail {
+			*r = access.Record{} // nobody's record is always like one just begun
+		}
 		r.Bind(now, client.ID, e.records.Address(to))
 		state = r.AddLink(now, link)
 		return nil

@@ -52,6 +52,7 @@ type world struct {
 	path   string // of the store
 	logs   *lockedBuffer
 	mark   testMark
+	pause  time.Duration // of the worker
 
 	mu     sync.Mutex
 	passed []*http.Request // what reached the upstream
@@ -194,7 +195,7 @@ func sender(s mail.Sender) option { return func(c *Config, _ *HandlerOptions) { 
 func newWorld(t testing.TB, opts ...option) *world {
 	t.Helper()
 	dir := fastDir(t)
-	w := &world{t: t, clock: &clock{}, csv: filepath.Join(dir, "clients.csv"), path: filepath.Join(dir, "gate.db"), logs: &lockedBuffer{}}
+	w := &world{t: t, pause: -1, clock: &clock{}, csv: filepath.Join(dir, "clients.csv"), path: filepath.Join(dir, "gate.db"), logs: &lockedBuffer{}}
 	w.clock.t.Store(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC).UnixNano())
 	if err := os.WriteFile(w.csv, []byte(sampleClients), 0o600); err != nil {
 		t.Fatal(err)
@@ -240,7 +241,7 @@ func (w *world) open(opts ...option) {
 		w.t.Fatal(err)
 	}
 	w.rt = NewRuntime(Options{
-		Gate: "main", Now: w.clock.now, Mark: &w.mark,
+		Gate: "main", Now: w.clock.now, Mark: &w.mark, Pause: w.pause,
 		Secret: func(context.Context) ([]byte, error) { return []byte("0123456789abcdef0123456789abcdef"), nil },
 		Open: func(context.Context) (store.Backend, error) {
 			db, err := bolt.Open(w.path, bolt.Options{Now: w.clock.now})
