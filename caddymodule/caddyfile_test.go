@@ -49,14 +49,24 @@ func TestAdapt(t *testing.T) {
 	}
 }
 
-// TestAdaptShipped adapts the Caddyfile that `make -f xcaddy.mk run` uses.
+// TestAdaptShipped adapts the Caddyfile that `make -f xcaddy.mk run` uses, and
+// the one that the README shows.
 func TestAdaptShipped(t *testing.T) {
-	data, err := os.ReadFile("../Caddyfile")
+	shipped, err := os.ReadFile("../Caddyfile")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := adapt(t, string(data)); !json.Valid([]byte(got)) {
-		t.Error(got)
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, shown, _ := strings.Cut(string(readme), "```caddyfile\n")
+	shown, _, _ = strings.Cut(shown, "```")
+	for _, in := range []string{string(shipped), shown} {
+		got := adapt(t, in)
+		if !strings.Contains(got, `"handler": "portalgate"`) {
+			t.Error(got)
+		}
 	}
 }
 
