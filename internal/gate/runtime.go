@@ -29,7 +29,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/portalgate/portalgate/internal/assertion"
-	"github.com/portalgate/portalgate/internal/directory/file"
 	"github.com/portalgate/portalgate/internal/mail/outbox"
 	"github.com/portalgate/portalgate/internal/seal"
 	"github.com/portalgate/portalgate/internal/session"
@@ -50,9 +49,15 @@ type Runtime struct {
 	err     error
 	retryAt time.Time
 
-	mu     sync.Mutex
-	closed bool   // guarded by mu
-	watch  func() // guarded by mu; stops watching the list of clients
+	life       context.Context // ends with Close
+	die        context.CancelFunc
+	background sync.WaitGroup // what runs until then beside the engine
+
+	mu       sync.Mutex
+	closed   bool     // guarded by mu
+	watch    func()   // guarded by mu; stops watching the list of clients
+	changes  []change // guarded by mu; on the list, oldest first, not yet settled
+	settling bool     // guarded by mu; somebody is at it
 }
 
 // engine is what an open store gives a gate.
@@ -79,7 +84,9 @@ func NewRuntime(o Options) *Runtime {
 	if o.Pause == 0 {
 		o.Pause = 400 * time.Millisecond
 	}
-	return &Runtime{o: o, outbox: outbox.New(outbox.Kept), opening: make(chan struct{}, 1)}
+	rt := &Runtime{o: o, outbox: outbox.New(outbox.Kept), opening: make(chan struct{}, 1)}
+	rt.life, rt.die = context.WithCancel(context.Background())
+	return rt
 }
 
 // Outbox is where mail goes that is only for trying things out.
@@ -204,88 +211,6 @@ func (rt *Runtime) rotate(ctx context.Context, e *engine) {
 	}
 }
 
-// follow watches the list of clients of c in place of that of before, so that
-// what changes there ends sessions and links at once, and what differs between
-// the two as well.
-func (rt *Runtime) follow(before, c *Config) {
-	rt.mu.Lock()
-	stop := rt.watch
-	rt.watch = nil
-	closed := rt.closed
-	rt.mu.Unlock()
-	if stop != nil {
-		stop() // without the lock: what it waits for may want to open the store
-	}
-	list, ok := c.Clients.(*file.File)
-	if !ok || closed {
-		return
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if before != nil {
-			if old, ok := before.Clients.(*file.File); ok && old != list {
-				ids, added := list.Since(old)
-				rt.settle(ctx, c, ids, added)
-			}
-		}
-		list.Watch(ctx, time.Second, file.Report{
-			Changed: func(ids, added []string) { rt.settle(ctx, c, ids, added) },
-			Failed: func(err error) {
-				c.Log.Error("reading the list of clients; the list before it stays", zap.Error(err))
-			},
-		})
-	})
-	rt.mu.Lock()
-	defer rt.mu.Unlock()
-	rt.watch = func() { cancel(); running.Wait() }
-}
-
-// settle makes what changed on file hold for records. An id that comes back on
-// the list starts afresh: what it had when it went does not come back with it.
-// While the store is down it tries again, for a row that is put back later
-// must not bring a session back.
-func (rt *Runtime) settle(ctx context.Context, c *Config, ids, added []string) {
-	if len(ids) == 0 {
-		return
-	}
-	c.Log.Info("the list of clients changed", zap.Int("clients", len(ids)))
-	fresh := make(map[string]bool, len(added))
-	for _, id := range added {
-		fresh[id] = true
-	}
-	wait := time.NewTicker(time.Second)
-	defer wait.Stop()
-	for len(ids) > 0 {
-		if err := rt.settleOne(ctx, c, ids[0], fresh[ids[0]]); err == nil {
-			ids = ids[1:]
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-wait.C:
-		}
-	}
-}
-
-func (rt *Runtime) settleOne(ctx context.Context, c *Config, id string, fresh bool) error {
-	e, err := rt.open(ctx)
-	if err != nil {
-		return err
-	}
-	_, bound, err := e.records.OnFile(ctx, c.Clients, id)
-	if err != nil {
-		return err
-	}
-	if fresh {
-		if err := e.records.Rebind(ctx, id, ""); err != nil {
-			return err
-		}
-	}
-	return e.records.Rebind(ctx, id, bound)
-}
-
 // Close stops the workers, waits for what is running and closes the store.
 func (rt *Runtime) Close() error {
 	rt.mu.Lock()
@@ -296,6 +221,8 @@ func (rt *Runtime) Close() error {
 	if watch != nil {
 		watch()
 	}
+	rt.die()
+	rt.background.Wait()
 	rt.opening <- struct{}{} // nobody opens it from here on
 	defer func() { <-rt.opening }()
 	e := rt.eng.Swap(nil)

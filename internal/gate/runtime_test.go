@@ -9,9 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -116,7 +114,7 @@ func TestNothingIsLeftRunning(t *testing.T) {
 		w := newWorld(t)
 		b := w.signIn("ada@example.com")
 		for range 5 {
-			undo := w.reload(sampleClients)
+			undo := w.use(w.next(w.csv, sampleClients))
 			b.signedIn()
 			undo()
 		}
@@ -155,11 +153,14 @@ func TestCloseWaitsForRequests(t *testing.T) {
 			t.Fatal("Close did not wait")
 		default:
 		}
-		// Nobody new is let in meanwhile, and nobody is taken for nobody.
-		if rec := w.visits(t.Context()); rec.Code != 503 || rec.Header().Get("Retry-After") == "" {
+		late := make(chan *httptest.ResponseRecorder, 1)
+		go func() { late <- w.visits(t.Context()) }()
+		synctest.Wait()
+		close(release)
+		// Who comes while it closes is not let in, and not taken for nobody.
+		if rec := <-late; rec.Code != 503 || rec.Header().Get("Retry-After") == "" {
 			t.Errorf("a request while it closes is answered %d", rec.Code)
 		}
-		close(release)
 		if err := errors.Join(<-request, <-closing); err != nil {
 			t.Fatal(err)
 		}
@@ -345,21 +346,3 @@ func TestOpeningIsTriedOnceASecond(t *testing.T) {
 		fifty(303, 3)
 	})
 }
-
-// reload puts a configuration into force that differs in the list of clients.
-func (w *world) reload(list string) (undo func()) {
-	w.t.Helper()
-	if err := os.WriteFile(w.csv, []byte(list), 0o600); err != nil {
-		w.t.Fatal(err)
-	}
-	return w.reread()
-}
-
-// reloadWith is reload while a list of clients is in another file.
-func (w *world) reloadWith(csv, list string) (undo func()) {
-	w.t.Helper()
-	w.csv = csv
-	return w.reload(list)
-}
-
-var _ = sync.Mutex{}
