@@ -33,7 +33,9 @@ func TestNoModuleNewerThanCaddys(t *testing.T) {
 // required returns the versions that a go.mod asks for, by module.
 func required(t *testing.T, file string) map[string]string {
 	t.Helper()
-	var mod struct{ Require []struct{ Path, Version string } }
+	var mod struct {
+		Require []struct{ Path, Version string }
+	}
 	if err := json.Unmarshal([]byte(command(t, "mod", "edit", "-json", file)), &mod); err != nil {
 		t.Fatal(err)
 	}
