@@ -151,11 +151,13 @@ func (v *visit) stop() {
 		p.flow.Proved = true // for the second press, if the link was used meanwhile
 		v.jar.setFlow(v.w, p.flow)
 	}
+	stopped := false
 	err = v.eng.records.Update(v.r.Context(), o.tag, func(now time.Time, r *access.Record) error {
+		stopped = false
 		switch _, o.state, _ = r.Look(now, o.hash); {
 		case o.state == access.Live:
 			r.StopLink(now, o.hash)
-			o.state = access.StoppedClient
+			stopped = true
 			return nil
 		case o.state == access.Used && p.Get("all") == "1":
 			r.EndAll(now, "")
@@ -169,8 +171,10 @@ func (v *visit) stop() {
 	case o.state == access.Used && p.Get("all") == "1":
 		v.audit("signed_out_everywhere", zap.String("client", o.client.ID), zap.String("by", "stop"))
 		v.redirect(v.Path + "/sign-out?all=1#")
-	default:
-		v.audit("link_stopped", zap.String("client", o.client.ID))
+	default: // the page says what is so now
+		if stopped {
+			v.audit("link_stopped", zap.String("client", o.client.ID))
+		}
 		v.redirect(v.Path + "/stop#")
 	}
 }

@@ -156,3 +156,22 @@ func TestStopColdPage(t *testing.T) {
 	p = b.send(p.form("/sign-in/stop"), "t", token(stopOf(m))).says("stop.title")
 	b.send(p.form("/sign-in/stop"), "email", "ada@example.com").says("stop.done.title")
 }
+
+// The audit log must not tell of a link switched off that was already used: it
+// is what somebody reads to find out who was in.
+func TestStopTellsOnlyWhatItDid(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	m := b.mailed("ada@example.com")
+	b.send(b.get(link(m)).form("/sign-in/link"))
+	b.send(b.get(stopOf(m)).form("/sign-in/stop")).says("stop.late.title")
+	if strings.Contains(w.logs.String(), `"link_stopped"`) {
+		t.Error("the log tells of a link that was switched off, and none was")
+	}
+	m = w.browser().mailed("bob@example.com")
+	c := w.browser()
+	c.send(c.get(stopOf(m)).form("/sign-in/stop"), "email", "bob@example.com").says("stop.done.title")
+	if !strings.Contains(w.logs.String(), `"link_stopped"`) {
+		t.Error("the log does not tell of the link that was switched off")
+	}
+}
