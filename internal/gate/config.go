@@ -41,6 +41,12 @@ type Config struct {
 	// Session is how long sessions last.
 	Session access.Lifetimes
 	Limits  Limits
+	// Passive are path patterns, as in HandlerOptions.Public, under which
+	// requests are no activity: a page that asks by itself keeps nobody signed
+	// in.
+	Passive []string
+	// Health serves a health address for balancers under Path.
+	Health bool
 	// Methods are the ways to sign in, in the order they are offered.
 	Methods []Method
 	// Clients is who is on file.
