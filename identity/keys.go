@@ -29,6 +29,10 @@ const (
 	// fresh is how old a set gets before it is fetched anew in the background:
 	// the max-age the gate gives, so that a key it takes back goes.
 	fresh = 5 * time.Minute
+	// stale is how old a set gets before a request waits for a new one: where
+	// requests are rare, the one that notices could otherwise be the one made
+	// with a key that the gate took back long ago.
+	stale = 2 * fresh
 )
 
 // keys is the gate's published key set, fetched as needed, by at most one
@@ -57,17 +61,19 @@ func (k *keys) open(url string, client *http.Client, now func() time.Time) {
 	k.url, k.client, k.now = url, &c, now
 }
 
-// get returns the key named kid. It fetches the set if there is none yet or
-// the name is not in it, but not too often; a set that cannot be fetched anew
-// keeps working.
+// get returns the key named kid. It fetches the set if there is none yet, the
+// name is not in it or it is old, but not too often; a set that cannot be
+// fetched anew keeps working.
 func (k *keys) get(ctx context.Context, kid string) (*ecdsa.PublicKey, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	key, known := k.set[kid]
-	if known {
-		if k.now().Sub(k.fetched) > fresh {
-			k.fetchLocked()
-		}
+	age := k.now().Sub(k.fetched)
+	switch {
+	case known && age <= fresh:
+		return key, nil
+	case known && (age <= stale || k.err != nil): // a gate that is away is not waited for again and again
+		k.fetchLocked()
 		return key, nil
 	}
 	if done := k.fetchLocked(); done != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,6 +149,80 @@ func TestKeysFollowTheGate(t *testing.T) {
 		check("key taken back", "k1", "kid")
 		check("key that stayed", "k2", "ok")
 	})
+}
+
+// Whoever has got hold of a key that the gate took back comes where nobody else
+// does: no request with a new key makes the verifier fetch the set, and the one
+// it has is old. That request must not be the one that only notices. A gate that
+// is away is waited for once, and not at all where requests keep coming.
+func TestKeyTakenBackWhileQuiet(t *testing.T) {
+	for _, quiet := range []time.Duration{10*time.Minute + time.Second, 24 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newGate(t)
+			v := g.verifier(realClock)
+			check := func(what, want string) {
+				t.Helper()
+				if _, err := v.Verify(t.Context(), g.now("k1")); code(err) != want {
+					t.Errorf("%s: %s, want %s", what, code(err), want)
+				}
+				synctest.Wait()
+			}
+			check("first", "ok")
+			time.Sleep(quiet)
+			g.publish(jwks(jwk("k2", &g.key.PublicKey)))
+			check(fmt.Sprint("taken back, ", quiet, " later"), "kid")
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(t)
+		hang := &sometimes{g: g}
+		v := g.verifier(realClock, func(o *identity.Options) { o.Client = &http.Client{Transport: hang} })
+		took := func() time.Duration {
+			t.Helper()
+			start := time.Now()
+			if _, err := v.Verify(t.Context(), g.now("k1")); err != nil {
+				t.Errorf("gate away: %v", err)
+			}
+			return time.Since(start)
+		}
+		took()
+		hang.away.Store(true)
+		time.Sleep(time.Hour)
+		if d := took(); d != 5*time.Second {
+			t.Errorf("waited %v for a gate that is away, want 5 s", d)
+		}
+		for range 100 {
+			if d := took(); d != 0 {
+				t.Errorf("waited %v for a gate that is known to be away", d)
+			}
+			time.Sleep(7 * time.Second)
+		}
+		hang.away.Store(false)
+		time.Sleep(time.Minute)
+		took()
+		for i := range 100 {
+			hang.away.Store(i%2 == 0) // never twice in a row
+			time.Sleep(6 * time.Minute)
+			if d := took(); d != 0 {
+				t.Errorf("waited %v although requests keep coming", d)
+			}
+			synctest.Wait()
+			time.Sleep(6 * time.Second) // for the fetch to give up
+		}
+	})
+}
+
+// sometimes is a gate that does not answer while it is away.
+type sometimes struct {
+	g    *fakeGate
+	away atomic.Bool
+}
+
+func (s *sometimes) RoundTrip(r *http.Request) (*http.Response, error) {
+	if s.away.Load() {
+		return hanging{}.RoundTrip(r)
+	}
+	return s.g.RoundTrip(r)
 }
 
 // Until there are keys every answer is "unknown", one fetch serves all who

@@ -17,17 +17,22 @@ import (
 // say the same unsigned, as far as c names somebody; an anonymous visitor has
 // none of them.
 func Attach(h http.Header, token string, c identity.Claims, plain bool) {
-	h[identity.HeaderAssertion] = []string{token}
+	values := make([]string, 0, 4) // one piece of memory for all of them
+	put := func(name, value string) {
+		values = append(values, value)
+		h[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+	put(identity.HeaderAssertion, token)
 	if !plain || c.Anonymous {
 		return
 	}
-	h[identity.HeaderUser] = []string{c.Subject}
+	put(identity.HeaderUser, c.Subject)
 	if c.Email != "" {
-		h[identity.HeaderEmail] = []string{c.Email}
+		put(identity.HeaderEmail, c.Email)
 	}
 	if c.Name != "" {
 		// Also keeps line breaks and other controls out of the header.
-		h[identity.HeaderName] = []string{mime.QEncoding.Encode("utf-8", c.Name)}
+		put(identity.HeaderName, mime.QEncoding.Encode("utf-8", c.Name))
 	}
 }
 

@@ -5,6 +5,7 @@ package assertion
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/portalgate/portalgate/identity"
@@ -19,10 +20,11 @@ const (
 	maxGeneration = 50_000
 )
 
-// cacheKey is all that decides what an assertion says, or stands for it:
-// version changes with the session's record, and so with address and name.
+// cacheKey is all that decides what an assertion says. How and when somebody
+// signed in goes with the session.
 type cacheKey struct {
-	kid, issuer, audience, subject, session, version string
+	kid, issuer, audience, subject, session, email, name string
+	anonymous                                            bool
 }
 
 type cached struct {
@@ -39,22 +41,31 @@ type cache struct {
 	mu         sync.Mutex
 	young, old map[cacheKey]*cached
 	since      time.Time // when young began
+
+	signed atomic.Uint64 // how many there were
 }
 
-// For returns an assertion that says c, signed at most 20 s ago; one is signed
-// at most once in that time for each session, audience and version. version
-// must change whenever anything in c does.
-func (r *Ring) For(c identity.Claims, version string, now time.Time) (string, error) {
+// For returns an assertion that says c, signed at most 20 s ago: one is signed
+// at most once in that time for each session and audience, while address and
+// name stay. A session is opened in one way at one time, so AMR and AuthTime
+// must be the same whenever Session is.
+func (r *Ring) For(c identity.Claims, now time.Time) (string, error) {
 	s := r.now.Load()
-	key := cacheKey{s.kid, c.Issuer, c.Audience, c.Subject, c.Session, version}
+	key := cacheKey{s.kid, c.Issuer, c.Audience, c.Subject, c.Session, c.Email, c.Name, c.Anonymous}
 	e := r.cache.entry(key, now)
 	// Whoever comes first signs, outside the lock; the others wait for it.
-	e.once.Do(func() { e.token, e.err = s.sign(c, e.at) })
+	e.once.Do(func() {
+		r.cache.signed.Add(1)
+		e.token, e.err = s.sign(c, e.at)
+	})
 	if e.err != nil {
 		r.cache.forget(key, e)
 	}
 	return e.token, e.err
 }
+
+// Signed counts the assertions that For has had to sign.
+func (r *Ring) Signed() uint64 { return r.cache.signed.Load() }
 
 // entry returns the assertion for key that may be used at now, signed or not yet.
 func (c *cache) entry(key cacheKey, now time.Time) *cached {

@@ -21,11 +21,15 @@ const (
 	// publishAhead is how long a key is in the published set before it signs,
 	// many times the five minutes for which an upstream may cache the set.
 	publishAhead = 24 * time.Hour
+	// publishAtLeast is the same where somebody asks for the rotation: twice
+	// those five minutes, which leaves the other gates on the store the time
+	// to publish what this one made.
+	publishAtLeast = 10 * time.Minute
 )
 
 // Keys is the gate's set of ES256 keys: the one that signs, the one that will,
 // and the one that did. All three are published, so that a rotation never
-// makes a verifier fail. The zero Keys is none yet; Advance makes them.
+// makes a verifier fail. The zero Keys is none yet; its methods make them.
 type Keys struct {
 	Next    Key       `json:"next"`
 	Current Key       `json:"current"`
@@ -47,23 +51,70 @@ type Key struct {
 // less than a day ago, however long the gate was off.
 func (k Keys) Advance(now time.Time) (Keys, bool, error) {
 	now = now.UTC().Truncate(time.Second)
-	if k.Current.JWK.Key == nil {
-		current, err := newKey(now)
-		if err != nil {
-			return k, false, err
-		}
-		next, err := newKey(now)
-		return Keys{Next: next, Current: current, Since: now}, err == nil, err
-	}
-	if now.Before(k.Since.Add(rotateEvery)) || now.Before(k.Next.Published.Add(publishAhead)) {
+	switch {
+	case k.Current.JWK.Key == nil:
+		k, err := fresh(now)
+		return k, err == nil, err
+	case now.Before(k.Since.Add(rotateEvery)) || now.Before(k.Next.Published.Add(publishAhead)):
 		return k, false, nil
+	}
+	k, err := k.turn(now)
+	return k, err == nil, err
+}
+
+// Rotate returns the set after a rotation at now, before its time. It is a
+// [TooSoonError] if next was published too short a while ago: somebody who
+// verifies might not know it.
+func (k Keys) Rotate(now time.Time) (Keys, error) {
+	now = now.UTC().Truncate(time.Second)
+	if k.Current.JWK.Key == nil {
+		return fresh(now)
+	}
+	if from := k.Next.Published.Add(publishAtLeast); now.Before(from) {
+		return k, &TooSoonError{From: from}
+	}
+	return k.turn(now)
+}
+
+// Replace returns a set in which nothing of k is left, for keys that may be in
+// wrong hands. Whoever verifies meets a key that they do not know, and has to
+// fetch the set.
+func (k Keys) Replace(now time.Time) (Keys, error) {
+	return fresh(now.UTC().Truncate(time.Second))
+}
+
+// TooSoonError is returned by Rotate if upstreams may not know the next key yet.
+type TooSoonError struct {
+	// From is when the rotation will be possible.
+	From time.Time
+}
+
+// Error tells when to come back.
+func (e *TooSoonError) Error() string {
+	return "the next key was published less than 10 minutes ago, and not every upstream may know it; a rotation is possible from " +
+		e.From.Format(time.RFC3339)
+}
+
+func fresh(now time.Time) (Keys, error) {
+	current, err := newKey(now)
+	if err != nil {
+		return Keys{}, err
 	}
 	next, err := newKey(now)
 	if err != nil {
-		return k, false, err
+		return Keys{}, err
+	}
+	return Keys{Next: next, Current: current, Since: now}, nil
+}
+
+// turn moves every key on by one place.
+func (k Keys) turn(now time.Time) (Keys, error) {
+	next, err := newKey(now)
+	if err != nil {
+		return k, err
 	}
 	previous := Key{JWK: k.Current.JWK.Public(), Published: k.Current.Published}
-	return Keys{Next: next, Current: k.Next, Since: now, Previous: &previous}, true, nil
+	return Keys{Next: next, Current: k.Next, Since: now, Previous: &previous}, nil
 }
 
 func newKey(now time.Time) (Key, error) {
@@ -84,6 +135,28 @@ func (k Keys) JWKS() ([]byte, error) {
 		set.Keys = append(set.Keys, k.Previous.JWK.Public())
 	}
 	return json.Marshal(set)
+}
+
+// Published is one of a gate's keys as far as it is public.
+type Published struct {
+	Role string    `json:"role"` // next, current or previous
+	ID   string    `json:"kid"`
+	At   time.Time `json:"published"`
+	// Since is when the current key began to sign; zero for the others.
+	Since time.Time `json:"since,omitzero"`
+}
+
+// published tells what is public of the set, in the order of the keys' lives,
+// the youngest first.
+func (k Keys) published() []Published {
+	list := []Published{
+		{Role: "next", ID: k.Next.JWK.KeyID, At: k.Next.Published},
+		{Role: "current", ID: k.Current.JWK.KeyID, At: k.Current.Published, Since: k.Since},
+	}
+	if k.Previous != nil {
+		list = append(list, Published{Role: "previous", ID: k.Previous.JWK.KeyID, At: k.Previous.Published})
+	}
+	return list
 }
 
 // decodeKeys reads what json.Marshal made of a Keys. Its errors say nothing of

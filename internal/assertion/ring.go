@@ -26,9 +26,9 @@ import (
 const storeKey = "keys"
 
 // Ring signs assertions with the keys in the store and publishes them. It may
-// be used concurrently. Its keys are as of the last Refresh: that is often
-// enough once an hour, for a key signs for a month and is known for a day
-// before.
+// be used concurrently. Its keys are as of the last change it made or Refresh,
+// which is due once a minute: so late, at most, does it follow what another
+// gate on the same store did because somebody asked for it.
 type Ring struct {
 	store store.Store
 
@@ -44,6 +44,7 @@ type signing struct {
 	signer jose.Signer
 	jwks   []byte
 	etag   string
+	public []Published
 }
 
 // Open returns the Ring of the keys in st. It makes them if there are none.
@@ -61,6 +62,30 @@ func Open(ctx context.Context, st store.Store) (*Ring, error) {
 // Keys that cannot be read are an error and stay where they are: making new
 // ones would hide that something is wrong with the store or the secret.
 func (r *Ring) Refresh(ctx context.Context) error {
+	return r.change(ctx, Keys.Advance)
+}
+
+// Rotate begins to sign with the next key, as [Keys.Rotate] says. Nobody who
+// verifies notices.
+func (r *Ring) Rotate(ctx context.Context) error {
+	return r.change(ctx, func(k Keys, now time.Time) (Keys, bool, error) {
+		k, err := k.Rotate(now)
+		return k, true, err
+	})
+}
+
+// Replace makes all keys anew, as [Keys.Replace] says. Of two at once, the
+// later one counts.
+func (r *Ring) Replace(ctx context.Context) error {
+	return r.change(ctx, func(k Keys, now time.Time) (Keys, bool, error) {
+		k, err := k.Replace(now)
+		return k, true, err
+	})
+}
+
+// change makes f's change to the keys in the store, if it says that there is
+// one, and takes up what is there then.
+func (r *Ring) change(ctx context.Context, f func(Keys, time.Time) (Keys, bool, error)) error {
 	r.refreshing.Lock()
 	defer r.refreshing.Unlock()
 	var keys Keys
@@ -74,7 +99,7 @@ func (r *Ring) Refresh(ctx context.Context) error {
 		}
 		var changed bool
 		var err error
-		if keys, changed, err = keys.Advance(now); err != nil {
+		if keys, changed, err = f(keys, now); err != nil {
 			return old, err
 		}
 		if !changed {
@@ -111,11 +136,16 @@ func newSigning(k Keys) (*signing, error) {
 		signer: signer,
 		jwks:   jwks,
 		etag:   `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`,
+		public: k.published(),
 	}, nil
 }
 
 // JWKS is the published key set. The caller must not change it.
 func (r *Ring) JWKS() []byte { return r.now.Load().jwks }
+
+// Published tells of the keys in that set, the youngest first. The caller must
+// not change it.
+func (r *Ring) Published() []Published { return r.now.Load().public }
 
 // payload is an assertion as it is written. See DESIGN, "To the upstream".
 type payload struct {

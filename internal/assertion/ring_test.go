@@ -99,7 +99,7 @@ func TestSignRefuses(t *testing.T) {
 		if token, err := r.Sign(c, at); err == nil || token != "" {
 			t.Errorf("%s: signed", name)
 		}
-		if token, err := r.For(c, "1", at); err == nil || token != "" {
+		if token, err := r.For(c, at); err == nil || token != "" {
 			t.Errorf("%s: signed by For", name)
 		}
 	}
@@ -176,29 +176,29 @@ func TestStoreDown(t *testing.T) {
 func TestForSignsOnce(t *testing.T) {
 	m := newMemory()
 	r := open(t, m)
-	first := must(t)(r.For(ada, "1", at))
+	first := must(t)(r.For(ada, at))
 	for _, tc := range []struct {
 		name   string
 		change func(*identity.Claims)
-		ver    string
 		after  time.Duration
 		same   bool
 	}{
-		{"again", func(*identity.Claims) {}, "1", 0, true},
-		{"19.9 s later", func(*identity.Claims) {}, "1", 19900 * time.Millisecond, true},
-		{"20 s later", func(*identity.Claims) {}, "1", 20 * time.Second, false},
-		{"clock put back", func(*identity.Claims) {}, "1", -time.Second, false},
-		{"other version", func(*identity.Claims) {}, "2", 0, false},
-		{"other session", func(c *identity.Claims) { c.Session = "s2" }, "1", 0, false},
-		{"other audience", func(c *identity.Claims) { c.Audience = "billing" }, "1", 0, false},
-		{"other client", func(c *identity.Claims) { c.Subject = "grace" }, "1", 0, false},
-		{"other issuer", func(c *identity.Claims) { c.Issuer = "http://localhost:8080" }, "1", 0, false},
+		{"again", func(*identity.Claims) {}, 0, true},
+		{"19.9 s later", func(*identity.Claims) {}, 19900 * time.Millisecond, true},
+		{"20 s later", func(*identity.Claims) {}, 20 * time.Second, false},
+		{"clock put back", func(*identity.Claims) {}, -time.Second, false},
+		{"other address", func(c *identity.Claims) { c.Email = "ada@new.example" }, 0, false},
+		{"other name", func(c *identity.Claims) { c.Name = "Ada King" }, 0, false},
+		{"other session", func(c *identity.Claims) { c.Session = "s2" }, 0, false},
+		{"other audience", func(c *identity.Claims) { c.Audience = "billing" }, 0, false},
+		{"other client", func(c *identity.Claims) { c.Subject = "grace" }, 0, false},
+		{"other issuer", func(c *identity.Claims) { c.Issuer = "http://localhost:8080" }, 0, false},
 	} {
 		r := open(t, m)
-		first := must(t)(r.For(ada, "1", at))
+		first := must(t)(r.For(ada, at))
 		c := ada
 		tc.change(&c)
-		if got := must(t)(r.For(c, tc.ver, at.Add(tc.after))); (got == first) != tc.same {
+		if got := must(t)(r.For(c, at.Add(tc.after))); (got == first) != tc.same {
 			t.Errorf("%s: same token %v, want %v", tc.name, got == first, tc.same)
 		}
 	}
@@ -206,13 +206,15 @@ func TestForSignsOnce(t *testing.T) {
 	if err := r.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if must(t)(r.For(ada, "1", at)) == first {
+	if must(t)(r.For(ada, at)) == first {
 		t.Error("token of the old key after a rotation")
 	}
 	// Over generations: a token signed late in one is still there in the next.
-	late := must(t)(r.For(ada, "3", at.Add(15*time.Second)))
-	must(t)(r.For(ada, "4", at.Add(25*time.Second)))
-	if must(t)(r.For(ada, "3", at.Add(30*time.Second))) != late {
+	third, fourth := ada, ada
+	third.Session, fourth.Session = "s3", "s4"
+	late := must(t)(r.For(third, at.Add(15*time.Second)))
+	must(t)(r.For(fourth, at.Add(25*time.Second)))
+	if must(t)(r.For(third, at.Add(30*time.Second))) != late {
 		t.Error("forgotten before its 20 s")
 	}
 }
@@ -222,12 +224,12 @@ func TestForTogether(t *testing.T) {
 	tokens := make([]string, 64)
 	var wg sync.WaitGroup
 	for i := range tokens {
-		wg.Go(func() { tokens[i], _ = r.For(ada, "1", at) })
+		wg.Go(func() { tokens[i], _ = r.For(ada, at) })
 	}
 	wg.Wait()
 	slices.Sort(tokens)
-	if tokens = slices.Compact(tokens); len(tokens) != 1 || tokens[0] == "" {
-		t.Errorf("%d different tokens for one session", len(tokens))
+	if tokens = slices.Compact(tokens); len(tokens) != 1 || tokens[0] == "" || r.Signed() != 1 {
+		t.Errorf("%d different tokens for one session, %d signatures", len(tokens), r.Signed())
 	}
 }
 
@@ -249,7 +251,7 @@ func TestCacheIsBounded(t *testing.T) {
 
 func TestForHitCostsNothing(t *testing.T) {
 	r := open(t, newMemory())
-	if n := testing.AllocsPerRun(100, func() { r.For(ada, "1", at) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { r.For(ada, at) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -363,7 +365,7 @@ func BenchmarkFor(b *testing.B) {
 	b.Run("hit", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			r.For(ada, "1", at)
+			r.For(ada, at)
 		}
 	})
 	b.Run("miss", func(b *testing.B) {
@@ -371,7 +373,7 @@ func BenchmarkFor(b *testing.B) {
 		now := at
 		for b.Loop() {
 			now = now.Add(reuse)
-			r.For(ada, "1", now)
+			r.For(ada, now)
 		}
 	})
 }

@@ -159,7 +159,7 @@ func stripCookies(h http.Header) {
 		if !hasOurCookie(v) {
 			continue
 		}
-		kept := append(make([]string, 0, len(values)), values[:i]...)
+		kept := values[:i:i] // a copy as soon as something is added
 		for _, v := range values[i:] {
 			if hasOurCookie(v) {
 				v = withoutOurCookies(v)
@@ -184,12 +184,12 @@ func hasOurCookie(v string) bool {
 
 func withoutOurCookies(v string) string {
 	var b strings.Builder
-	b.Grow(len(v))
 	for piece := range strings.SplitSeq(v, ";") {
 		switch {
 		case isOurCookie(piece):
 			continue
 		case b.Len() == 0:
+			b.Grow(len(v))
 			piece = strings.TrimLeft(piece, " \t") // the blank after a ";" that is gone
 		default:
 			b.WriteByte(';')
