@@ -105,7 +105,7 @@ func (u *UI) value(name string, slots Slots) (string, bool) {
 func valuePart(name, v string) part {
 	p := part{Text: v, Value: true}
 	switch name {
-	case "wait", "life", "time":
+	case "wait", "life", "date", "time":
 		p.Value = false // ours
 	case "typed", "masked", "suggestion", "from", "portal":
 		p.Strong = true

@@ -37,7 +37,7 @@ func TestCatalogueIsReadable(t *testing.T) {
 }
 
 func TestCatalogueSlotsAreKnown(t *testing.T) {
-	known := strings.Fields("practice phone mail from portal reach typed masked suggestion first wait life kind time method stop title n")
+	known := strings.Fields("practice phone mail from portal reach typed masked suggestion first wait life kind date time method stop title n")
 	for key, text := range texts {
 		for _, m := range slotPattern.FindAllStringSubmatch(text, -1) {
 			if !slices.Contains(known, m[1]) {
@@ -91,11 +91,11 @@ func TestText(t *testing.T) {
 		{"reach by phone", willow(), "all.reach", nil, "Call Willow Creek Counseling on +1 555 0100."},
 		{"reach by mail", noPhone, "all.reach", nil, "Write to Willow Creek Counseling at hello@willow.example."},
 		{"reach inside", willow(), "used.notyou", nil, "Did someone else use it? Call Willow Creek Counseling on +1 555 0100."},
-		{"name", willow(), "mail.sign_in.hello", Slots{"first": "Ada"}, "Hello Ada,"},
-		{"no name", willow(), "mail.sign_in.hello", Slots{"first": ""}, "Hello,"},
+		{"name", willow(), "mail.hello", Slots{"first": "Ada"}, "Hello Ada,"},
+		{"no name", willow(), "mail.hello", Slots{"first": ""}, "Hello,"},
 		{"no name given", willow(), "here.lead", nil, "Your portal is ready for you."},
-		{"signed", willow(), "mail.sign_in.sign", nil, "Willow Creek Counseling, +1 555 0100"},
-		{"signed without a phone", noPhone, "mail.sign_in.sign", nil, "Willow Creek Counseling, hello@willow.example"},
+		{"signed", willow(), "mail.sign", nil, "Willow Creek Counseling, +1 555 0100"},
+		{"signed without a phone", noPhone, "mail.sign", nil, "Willow Creek Counseling, hello@willow.example"},
 		{"a value is no text", willow(), "typo.no", Slots{"typed": "{phone}{x"}, "No, keep {phone}{x"},
 	}
 	for _, tc := range tests {

@@ -45,6 +45,18 @@ func (u *UI) When(t time.Time) string {
 	return t.In(u.practice.Zone).Format("2 January, 15:04")
 }
 
+// Day and Clock say it in two parts: "3 March" and "14:05". A practice that
+// has not said where its clocks are has its clients read which zone it is.
+func (u *UI) Day(t time.Time) string { return t.In(u.practice.Zone).Format("2 January") }
+
+// Clock is the other part of [UI.Day].
+func (u *UI) Clock(t time.Time) string {
+	if u.practice.Zone == time.UTC {
+		return t.UTC().Format("15:04 UTC")
+	}
+	return t.In(u.practice.Zone).Format("15:04")
+}
+
 // count says how many units d is, rounded up.
 func count(key string, d, unit time.Duration) string {
 	n := (d + unit - 1) / unit

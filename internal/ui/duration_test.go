@@ -55,3 +55,15 @@ func TestWhen(t *testing.T) {
 		t.Errorf("When = %q, want %q", g, w)
 	}
 }
+
+func TestDayAndClock(t *testing.T) {
+	at := time.Date(2026, 3, 3, 1, 5, 0, 0, time.UTC)
+	p := willow()
+	if u := ui(t, p); u.Day(at) != "3 March" || u.Clock(at) != "01:05 UTC" {
+		t.Errorf("without a zone: %q, %q; want one to be told which it is", u.Day(at), u.Clock(at))
+	}
+	p.Zone = time.FixedZone("", -6*3600)
+	if u := ui(t, p); u.Day(at) != "2 March" || u.Clock(at) != "19:05" {
+		t.Errorf("six hours to the west: %q, %q", u.Day(at), u.Clock(at))
+	}
+}

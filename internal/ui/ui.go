@@ -54,6 +54,8 @@ type UI struct {
 	style    string
 	plain    string // Content-Security-Policy of a page without the script
 	scripted string // and of one with it
+
+	session, sessionTag string // the portal's script and its ETag
 }
 
 // New checks the practice's settings and prepares its pages.
@@ -98,6 +100,8 @@ func New(p Practice) (*UI, error) {
 	}
 	u.plain = policy("style-src '"+digest(u.style)+"'", "")
 	u.scripted = policy("style-src '"+digest(u.style)+"'", "script-src '"+digest(script)+"'")
+	u.session = u.sessionScript()
+	u.sessionTag = `"` + digest(u.session) + `"`
 	return u, nil
 }
 

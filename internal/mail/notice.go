@@ -1,0 +1,46 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package mail
+
+import (
+	"errors"
+	"time"
+
+	"github.com/portalgate/portalgate/internal/ui"
+)
+
+// Notice tells a client what was done in their name.
+type Notice struct {
+	// ID, To and First are as in SignIn.
+	ID, To, First string
+	// Kind names the browser it was done with: "Firefox on Linux".
+	Kind string
+	// When it was done.
+	When time.Time
+	// Stop leads to the page that ends it, at most 200 characters.
+	Stop string
+}
+
+// NewBrowser composes the notice of a sign-in from a browser that the client
+// had not used before. It refuses what SignIn refuses.
+func (c *Composer) NewBrowser(n Notice) (Message, error) {
+	slots := ui.Slots{"date": c.ui.Day(n.When), "time": c.ui.Clock(n.When), "kind": cleanName(n.Kind), "stop": ""}
+	switch {
+	case slots["kind"] == "":
+		return Message{}, errors.New("notice names no kind of browser")
+	case n.When.IsZero():
+		return Message{}, errors.New("notice has no time")
+	}
+	say := func(key string) string { return c.ui.Text(key, slots) }
+	return c.letter(envelope{n.ID, n.To, n.First, n.Stop}, letter{
+		Subject: say("notice.new.subject"),
+		Preview: say("notice.you"),
+		Parts: []part{
+			{Text: say("notice.new")},
+			{Text: say("notice.you")},
+			{Text: say("notice.not_you"), Link: n.Stop, Tight: true},
+			{Text: say("all.reach"), Tight: true},
+		},
+	})
+}
