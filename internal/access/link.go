@@ -148,14 +148,18 @@ func (r *Record) Redeem(now time.Time, in Redemption) (s Session, fresh bool, st
 	}
 	r.Links = keep(r.Links, func(o Link) bool { return !o.Hash.is(in.Link) })
 	r.stopLinks(now, NewerSignedIn)
-	s = r.open(now, Session{
+	s = Session{
 		Hash: in.Session, Method: clip(in.Method, maxKind), Kind: clip(in.Kind, maxKind), Shared: in.Shared || l.Shared,
-	}, in.Lifetimes)
+	}
+	if !s.Shared {
+		s.Browser = brief(in.Browser)
+	}
+	s = r.open(now, s, in.Lifetimes)
 	r.remember(Past{
 		Hash: l.Hash, State: Used, At: max(now.Unix(), l.Made), Life: l.Expires - l.Made,
 		Nonce: in.Nonce, Session: s.Hash, ReturnTo: l.ReturnTo,
 	})
-	if !s.Shared && in.Browser != "" {
+	if s.Browser != "" {
 		r.know(now, in.Browser)
 	}
 	if in.Code {

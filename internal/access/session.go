@@ -5,6 +5,7 @@ package access
 
 import (
 	"cmp"
+	"slices"
 	"time"
 )
 
@@ -30,6 +31,9 @@ type Session struct {
 	Dead   int64 `json:"x"`
 	Idle   int64 `json:"i"`
 	Shared bool  `json:"s,omitempty"`
+	// Browser is the beginning of the hash by which its browser is known; empty
+	// on a shared computer. It is enough to forget a browser by.
+	Browser string `json:"b,omitempty"`
 	// Ended and Why tell of a session that was ended before its time.
 	Ended int64 `json:"e,omitempty"`
 	Why   End   `json:"y,omitempty"`
@@ -126,6 +130,43 @@ func (r *Record) EndSession(now time.Time, h Hash, why End) bool {
 	}
 	return false
 }
+
+// StopSession ends a session that was not the client's, as the client says,
+// and whatever else was opened in its browser, which is then not known any
+// more. It reports whether that changed anything.
+func (r *Record) StopSession(now time.Time, h Hash) (stopped bool) {
+	s, ok := r.Session(h)
+	if !ok {
+		return false
+	}
+	known := len(r.Known)
+	r.Known = keep(r.Known, func(k Known) bool { return brief(k.Hash) != s.Browser })
+	stopped = len(r.Known) < known
+	for i := range r.Sessions {
+		if r.Sessions[i].with(s) {
+			stopped = r.Sessions[i].end(now, ByElsewhere) || stopped
+		}
+	}
+	if stopped {
+		r.event(now, "session_stopped", "")
+	}
+	return stopped
+}
+
+// Stoppable reports whether StopSession would change anything.
+func (r *Record) Stoppable(h Hash) bool {
+	s, ok := r.Session(h)
+	return ok && (slices.ContainsFunc(r.Sessions, func(o Session) bool { return o.Ended == 0 && o.with(s) }) ||
+		slices.ContainsFunc(r.Known, func(k Known) bool { return brief(k.Hash) == s.Browser }))
+}
+
+// with reports whether s is o, or was opened in the same browser.
+func (s Session) with(o Session) bool {
+	return s.Hash.is(o.Hash) || s.Browser != "" && s.Browser == o.Browser
+}
+
+// brief is what a session keeps of its browser's hash: 36 bits.
+func brief(h Hash) string { return string(h[:min(len(h), 6)]) }
 
 // EndAll signs the client out everywhere: sessions end, links stop working and
 // no browser is known any more. here is the session that asked, if any.

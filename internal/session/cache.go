@@ -6,6 +6,7 @@ package session
 import (
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/portalgate/portalgate/internal/access"
@@ -33,21 +34,26 @@ type cache struct {
 type shard struct {
 	mu sync.Mutex
 
-	young, old map[string]entry
+	young, old map[string]*entry
 	// gen counts the changes in this shard. A read from the store is kept only
 	// if there was none while it was under way.
 	gen uint64
 }
 
+// entry is what is known of a tag, as long as its record does not change.
 type entry struct {
 	rec    *access.Record // nil: there is none
 	missed time.Time      // when that was found out
+
+	// visitors are the sessions of rec that were in use, each with the client
+	// as the directory had them: what need not be worked out again.
+	visitors atomic.Pointer[Visitor]
 }
 
 func newCache(now func() time.Time) *cache {
 	c := &cache{now: now, seed: maphash.MakeSeed()}
 	for i := range c.sh {
-		c.sh[i].young = make(map[string]entry)
+		c.sh[i].young = make(map[string]*entry)
 	}
 	return c
 }
@@ -56,31 +62,34 @@ func (c *cache) shard(tag string) *shard {
 	return &c.sh[maphash.String(c.seed, tag)%shards]
 }
 
-// get returns what is known of tag, and the generation to give to fill.
-func (c *cache) get(tag string) (r *access.Record, known bool, gen uint64) {
+// get returns what is known of tag, nil for nothing, and the generation to
+// give to fill.
+func (c *cache) get(tag string) (e *entry, gen uint64) {
 	s := c.shard(tag)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, ok := s.young[tag]
-	if !ok {
-		if e, ok = s.old[tag]; ok {
+	e = s.young[tag]
+	if e == nil {
+		if e = s.old[tag]; e != nil {
 			s.setLocked(tag, e)
 		}
 	}
-	if ok && e.rec == nil && c.now().Sub(e.missed).Abs() >= missLife {
-		ok = false
+	if e != nil && e.rec == nil && c.now().Sub(e.missed).Abs() >= missLife {
+		e = nil
 	}
-	return e.rec, ok, s.gen
+	return e, s.gen
 }
 
 // fill keeps what was read from the store, unless something changed since gen.
-func (c *cache) fill(tag string, r *access.Record, gen uint64) {
+func (c *cache) fill(tag string, r *access.Record, gen uint64) *entry {
+	e := &entry{rec: r, missed: c.now()}
 	s := c.shard(tag)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gen == gen {
-		s.setLocked(tag, entry{r, c.now()})
+		s.setLocked(tag, e)
 	}
+	return e
 }
 
 // put keeps what was just written.
@@ -89,7 +98,7 @@ func (c *cache) put(tag string, r *access.Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gen++
-	s.setLocked(tag, entry{rec: r})
+	s.setLocked(tag, &entry{rec: r})
 }
 
 // drop forgets tag.
@@ -102,10 +111,33 @@ func (c *cache) drop(tag string) {
 	delete(s.old, tag)
 }
 
-func (s *shard) setLocked(tag string, e entry) {
+func (s *shard) setLocked(tag string, e *entry) {
 	if len(s.young) >= perShard {
-		s.young, s.old = make(map[string]entry), s.young
+		s.young, s.old = make(map[string]*entry), s.young
 	}
 	s.young[tag] = e
 	delete(s.old, tag)
+}
+
+// live counts the sessions in the kept records that are not over.
+func (c *cache) live(now time.Time, lt access.Lifetimes) int {
+	n := 0
+	for i := range c.sh {
+		s := &c.sh[i]
+		s.mu.Lock()
+		for _, generation := range []map[string]*entry{s.young, s.old} {
+			for _, e := range generation {
+				if e.rec == nil {
+					continue
+				}
+				for _, session := range e.rec.Sessions {
+					if session.Over(now, lt) == "" {
+						n++
+					}
+				}
+			}
+		}
+		s.mu.Unlock()
+	}
+	return n
 }

@@ -279,7 +279,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	w.change(regular, count)
 	before := w.db.gets.Load()
 	for i, tag := range tags[2:] {
-		_, _, gen := c.get(tag)
+		_, gen := c.get(tag)
 		c.fill(tag, nil, gen)
 		if len(s.young) > perShard || len(s.old) > perShard {
 			t.Fatalf("%d and %d records after %d tags", len(s.young), len(s.old), i)
@@ -291,7 +291,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	if got := w.db.gets.Load() - before; got != 0 {
 		t.Errorf("a record that is asked for all the time was read %d times", got)
 	}
-	if _, known, _ := c.get(first); known {
+	if e, _ := c.get(first); e != nil {
 		t.Error("what nobody asked for is not forgotten")
 	}
 	if w.counted(first) != 1 || w.db.gets.Load()-before != 1 {
@@ -299,11 +299,11 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	// A copy that moved to the older generation is dropped as well.
 	for i := range perShard {
-		_, _, gen := c.get(tags[2+i])
+		_, gen := c.get(tags[2+i])
 		c.fill(tags[2+i], nil, gen)
 	}
 	c.drop(first)
-	if _, known, _ := c.get(first); known {
+	if e, _ := c.get(first); e != nil {
 		t.Error("a dropped copy is kept")
 	}
 }

@@ -7,7 +7,8 @@
 // A record that was read is kept in memory, so that a signed-in request costs
 // no store read. Every change of a record goes through [Records.Update], which
 // replaces the copy before it returns: with a store that only this process
-// writes, the copy is never older than the last change.
+// writes, the copy is never older than the last change. A change that ends a
+// session also ends what is still under way in it: see [Records.Follow].
 //
 // Three answers are possible: signed in, not signed in, and unknown. Unknown
 // is an error, never "not signed in": a store that is down signs nobody out.
@@ -36,6 +37,7 @@ type Records struct {
 	tagKey  []byte
 	addrKey []byte
 	cache   *cache
+	streams streams
 	later   chan job
 
 	// locks order the changes of one record with the renewal of its copy.
@@ -101,27 +103,35 @@ func key(tag string) string { return "access/" + tag }
 // Get returns a client's record, or store.ErrNotFound. The record is shared:
 // it must not be changed.
 func (rs *Records) Get(ctx context.Context, tag string) (*access.Record, error) {
-	r, known, gen := rs.cache.get(tag)
-	if known {
-		if r == nil {
-			return nil, store.ErrNotFound
-		}
-		return r, nil
+	e, err := rs.entry(ctx, tag)
+	if err != nil {
+		return nil, err
+	}
+	if e.rec == nil {
+		return nil, store.ErrNotFound
+	}
+	return e.rec, nil
+}
+
+// entry returns what is known of tag, read from the store if need be.
+func (rs *Records) entry(ctx context.Context, tag string) (*entry, error) {
+	e, gen := rs.cache.get(tag)
+	if e != nil {
+		return e, nil
 	}
 	v, err := rs.st.Get(ctx, key(tag))
 	if errors.Is(err, store.ErrNotFound) {
-		rs.cache.fill(tag, nil, gen)
-		return nil, err
+		return rs.cache.fill(tag, nil, gen), nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if r, err = access.Decode(v.Data); err != nil {
+	r, err := access.Decode(v.Data)
+	if err != nil {
 		return nil, errors.Join(store.ErrUnknown, err) // fail closed: neither in nor out
 	}
 	r.VoidBefore(rs.now(), rs.floor)
-	rs.cache.fill(tag, r, gen)
-	return r, nil
+	return rs.cache.fill(tag, r, gen), nil
 }
 
 // Update changes a client's record. f gets the store's time and a record of
@@ -152,6 +162,11 @@ func (rs *Records) Update(ctx context.Context, tag string, f func(now time.Time,
 		rs.cache.drop(tag) // it may have been written all the same
 	case after != nil:
 		rs.cache.put(tag, after)
+		rs.streams.settle(tag, after)
 	}
 	return err
 }
+
+// Live counts the sessions that are not over, of the clients whose records
+// this process keeps in memory.
+func (rs *Records) Live(lt access.Lifetimes) int { return rs.cache.live(rs.now(), lt) }

@@ -15,14 +15,25 @@ import (
 	"github.com/portalgate/portalgate/internal/store"
 )
 
-// Visitor is somebody with a session, or with what is left of one.
+// Visitor is somebody with a session, or with what is left of one. It is
+// shared: it must not be changed.
 type Visitor struct {
 	Tag     string
 	Client  directory.Client
 	Session access.Session
+	// SID names the session to the upstream and on pages; it opens nothing.
+	SID string
+	// AMR is how the session was opened, as an assertion says it.
+	AMR []string
 	// Over says why the session is over; empty means signed in.
 	Over access.End
+
+	entry *entry   // what was known of the client when this was found
+	next  *Visitor // in entry.visitors
 }
+
+// ID returns the name of the session with a hash.
+func ID(h access.Hash) string { return string(access.HashOf([]byte("sid " + h))) }
 
 // SignedIn reports whether v is a client who is signed in. A nil Visitor is
 // not.
@@ -45,12 +56,14 @@ func ParseToken(s string) (tag string, secret []byte, ok bool) {
 	if len(s) != TokenSize || s[TagSize] != '.' || !IsTag(s[:TagSize]) {
 		return "", nil, false
 	}
-	secret, err := base64.RawURLEncoding.Strict().DecodeString(s[TagSize+1:])
+	secret, err := tokenEncoding.DecodeString(s[TagSize+1:])
 	if err != nil || len(secret) != SecretSize {
 		return "", nil, false
 	}
 	return s[:TagSize], secret, true
 }
+
+var tokenEncoding = base64.RawURLEncoding.Strict()
 
 // Who returns whom a session cookie belongs to: nil if to nobody, a Visitor
 // whose session may be over otherwise. An error is neither yes nor no.
@@ -63,32 +76,62 @@ func (rs *Records) Who(ctx context.Context, cookie string, dir directory.Directo
 	if !ok {
 		return nil, nil
 	}
-	r, err := rs.Get(ctx, tag)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
-	}
+	return rs.visitor(ctx, tag, access.HashOf(secret), dir, lt)
+}
+
+// visitor is Who, for the hash of a secret.
+func (rs *Records) visitor(ctx context.Context, tag string, h access.Hash, dir directory.Directory, lt access.Lifetimes) (*Visitor, error) {
+	e, err := rs.entry(ctx, tag)
 	if err != nil {
 		return nil, err
 	}
-	s, ok := r.Session(access.HashOf(secret))
+	if e.rec == nil {
+		return nil, nil
+	}
+	if v := e.visitor(h); v != nil && v.Session.Over(rs.now(), lt) == "" {
+		if c, err := dir.ByID(ctx, v.Client.ID); err == nil && c == v.Client {
+			return v, nil // as before, so nothing about it has to be worked out
+		}
+	}
+	s, ok := e.rec.Session(h)
 	if !ok {
 		return nil, nil
 	}
-	v := &Visitor{Tag: tag, Session: s, Over: s.Over(rs.now(), lt)}
+	v := &Visitor{Tag: tag, Session: s, SID: ID(s.Hash), AMR: []string{s.Method}, Over: s.Over(rs.now(), lt), entry: e}
 	if v.Over != "" {
 		return v, nil
 	}
-	c, bound, err := rs.OnFile(ctx, dir, r.Client)
+	c, bound, err := rs.OnFile(ctx, dir, e.rec.Client)
 	if err != nil {
 		return nil, err
 	}
-	if !r.BoundTo(r.Client, bound) {
+	if !e.rec.BoundTo(e.rec.Client, bound) {
 		v.Over = access.ByPractice
-		rs.Settle(r.Client, bound)
+		rs.Settle(e.rec.Client, bound)
 		return v, nil
 	}
 	v.Client = c
+	e.keep(v)
 	return v, nil
+}
+
+// visitor returns who was found signed in by the session with a hash.
+func (e *entry) visitor(h access.Hash) *Visitor {
+	for v := e.visitors.Load(); v != nil; v = v.next {
+		if v.Session.Hash == h { // of a secret that was shown, so that timing tells nothing
+			return v
+		}
+	}
+	return nil
+}
+
+// keep keeps v, in place of what was found before where that was otherwise.
+func (e *entry) keep(v *Visitor) {
+	before := e.visitors.Load()
+	if before == nil || before.Client == v.Client {
+		v.next = before
+	}
+	e.visitors.CompareAndSwap(before, v) // or the next request does
 }
 
 // OnFile returns a client and the hash of the address to which the client's

@@ -1,0 +1,65 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package access
+
+import (
+	"testing"
+	"time"
+)
+
+// Stopping a session takes away all that its browser got, and nothing else: a
+// stranger who signs in twice in one browser is announced once only.
+func TestStopSession(t *testing.T) {
+	now := after(time.Minute)
+	open := func(r *Record, name, browser string, shared bool) Hash {
+		h := HashOf([]byte("session " + name))
+		link := HashOf([]byte("link " + name))
+		r.AddLink(now, Link{Hash: link, Made: now.Unix(), Expires: now.Add(time.Hour).Unix()})
+		in := Redemption{Link: link, Session: h, Method: "magic_link", Shared: shared, Lifetimes: usual}
+		if browser != "" {
+			in.Browser = HashOf([]byte("browser " + browser))
+		}
+		if _, _, state := r.Redeem(now, in); state != Live {
+			t.Fatalf("%s: the link is %s", name, state)
+		}
+		return h
+	}
+	r := record(0)
+	first := open(r, "first", "stranger's", false)
+	second := open(r, "second", "stranger's", false)
+	own := open(r, "own", "own", false)
+	shared := open(r, "shared", "stranger's", true)
+	other := open(r, "other shared", "own", true)
+	browser := func(name string) Hash { return HashOf([]byte("browser " + name)) }
+
+	if r.Stoppable("nothing") || r.StopSession(now, "nothing") {
+		t.Error("a session that never was is stopped")
+	}
+	if !r.Stoppable(first) || !r.StopSession(now, first) {
+		t.Fatal("nothing is stopped")
+	}
+	for _, tc := range []struct {
+		name string
+		h    Hash
+		live bool
+	}{{"first", first, false}, {"second, in the same browser", second, false}, {"own", own, true}, {"shared", shared, true}, {"other shared", other, true}} {
+		s, _ := r.Session(tc.h)
+		if live := s.Over(now, usual) == ""; live != tc.live {
+			t.Errorf("%s: live %t, want %t", tc.name, live, tc.live)
+		}
+	}
+	if r.Knows(now, browser("stranger's")) || !r.Knows(now, browser("own")) {
+		t.Error("the wrong browser is forgotten")
+	}
+	if r.Stoppable(first) || r.StopSession(now, first) || r.StopSession(now, second) {
+		t.Error("it is stopped twice")
+	}
+	// On a shared computer no browser is known: one session, and no other.
+	if !r.StopSession(now, shared) {
+		t.Error("a shared computer's session is not stopped")
+	}
+	if s, _ := r.Session(other); s.Over(now, usual) != "" {
+		t.Error("another shared computer's session ended with it")
+	}
+}
