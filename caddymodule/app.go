@@ -33,6 +33,7 @@ type App struct {
 	// The gates, by name. A handler that names none uses "main".
 	Gates map[string]*Gate `json:"gates,omitempty"`
 
+	ctx      caddy.Context
 	live     map[string]*liveGate
 	releases []func() error
 	undos    []func()
@@ -60,6 +61,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		// header is set before reverse_proxy writes its line.
 		ctx.Logger().Warn("at level DEBUG reverse_proxy logs the identity headers: the assertion, good for 60 s, and the client's address; take them out with a filter, as the shipped Caddyfile does, or log at INFO")
 	}
+	a.ctx = ctx
 	a.live = make(map[string]*liveGate, len(a.Gates))
 	for name, g := range a.Gates {
 		if g == nil {
@@ -103,7 +105,9 @@ func (a *App) provision(ctx caddy.Context, name string, g *Gate) error {
 	}
 	a.releases = append(a.releases, release)
 	c.Sender = rt.Outbox()
-	a.live[name] = &liveGate{config: c, runtime: rt, secret: s}
+	live := &liveGate{config: c, runtime: rt, secret: s}
+	c.Circling = live.reportCircle
+	a.live[name] = live
 	return nil
 }
 
@@ -137,6 +141,9 @@ func (a *App) Start() error {
 			return errors.Join(fmt.Errorf("portalgate %s: %w", name, err), a.Stop())
 		}
 		a.undos = append(a.undos, undo)
+	}
+	if err := a.registerMetrics(); err != nil {
+		return errors.Join(err, a.Stop())
 	}
 	return nil
 }

@@ -50,6 +50,7 @@ const methods = "portalgate.sign_in"
 //			idle     <duration>
 //			absolute <duration>
 //			shared   <idle> <absolute>
+//			passive  <path>...
 //		}
 //		limits {
 //			requests <count> <duration>
@@ -57,6 +58,7 @@ const methods = "portalgate.sign_in"
 //			mails    <count> <duration>
 //		}
 //		headers off
+//		health
 //	}
 func parseGate(d *caddyfile.Dispenser, existing any) (any, error) {
 	var app App
@@ -156,6 +158,13 @@ func (g *Gate) unmarshal(d *caddyfile.Dispenser) error {
 			}
 			return at(d, checkHeaders(g.Headers))
 		},
+		"health": func() error {
+			if d.NextArg() {
+				return d.Errf("health takes nothing; %q is too much", d.Val())
+			}
+			g.Health = true
+			return nil
+		},
 		"session": func() error { return g.Session.unmarshal(d) },
 		"limits":  func() error { return g.Limits.unmarshal(d) },
 	}, "sign_in")
@@ -227,7 +236,15 @@ func (s *Session) unmarshal(d *caddyfile.Dispenser) error {
 		"idle":     func() error { return durations(d, "idle 30m", &s.Idle) },
 		"absolute": func() error { return durations(d, "absolute 12h", &s.Absolute) },
 		"shared":   func() error { return durations(d, "shared 10m 1h", &s.SharedIdle, &s.SharedAbsolute) },
-	})
+		"passive": func() error {
+			paths := d.RemainingArgs()
+			if len(paths) == 0 {
+				return d.Err("passive takes one path or more: passive /poll/*")
+			}
+			s.Passive = append(s.Passive, paths...)
+			return at(d, s.checkPassive())
+		},
+	}, "passive")
 	if err != nil {
 		return err
 	}

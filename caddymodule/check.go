@@ -18,6 +18,7 @@ import (
 	"golang.org/x/net/idna"
 
 	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/gate"
 )
 
 // Every check here says what to write instead, and does no I/O: the Caddyfile
@@ -60,6 +61,9 @@ func (g *Gate) check() error {
 		}
 	}
 	if _, err := g.Session.lifetimes(); err != nil {
+		return err
+	}
+	if err := g.Session.checkPassive(); err != nil {
 		return err
 	}
 	_, err = g.Limits.rates()
@@ -196,6 +200,13 @@ func checkAccent(s string) error {
 func checkTimeZone(s string) error {
 	if _, err := time.LoadLocation(s); err != nil {
 		return fmt.Errorf("practice: time_zone is %q; write a name of the tz database, such as America/Chicago", s)
+	}
+	return nil
+}
+
+func (s *Session) checkPassive() error {
+	if err := gate.CheckPassive(s.Passive); err != nil {
+		return fmt.Errorf("session: %v; write whole paths or folders: passive /api/unread /poll/*", err)
 	}
 	return nil
 }

@@ -4,7 +4,15 @@
 package caddymodule
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"text/tabwriter"
+	"time"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
@@ -20,7 +28,7 @@ func init() {
 		Short: "Commands of the sign-in gate",
 		Long:  "Commands of the sign-in gate of a client portal.",
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(secretCommand())
+			cmd.AddCommand(secretCommand(), keysCommand())
 		},
 	})
 }
@@ -46,4 +54,145 @@ Then, in the Caddyfile:
 			return err
 		},
 	}
+}
+
+func keysCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "keys",
+		Short: "Lists the keys that sign who is asking",
+		Long: `Lists the keys with which a running gate signs who is asking: the one that
+will sign next, the one that does, and the one that did. All of them are
+published, and all that is listed here is public.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var set keySet
+			if err := askGate(cmd, http.MethodGet, "/keys", nil, &set); err != nil {
+				return err
+			}
+			return printKeys(cmd.OutOrStdout(), set)
+		},
+	}
+	gateFlags(cmd)
+	cmd.AddCommand(rotateKeysCommand())
+	return cmd
+}
+
+func rotateKeysCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rotate",
+		Short: "Signs with another key from now on",
+		Long: `Signs with the next key from now on. A gate does that by itself every 30 days.
+Nobody notices: the next key has been published for a while, and the one it
+takes over from stays published. It is refused for 10 minutes after the last
+rotation, because not every application may know the next key yet.
+
+With --compromised, for keys that may be in wrong hands, all keys are made anew
+and nothing of the old ones stays published. An application that fetched the
+keys less than 30 seconds ago refuses requests until those are over; then it
+fetches the new ones and refuses what was signed with the old. One that nobody
+uses refuses it 10 minutes later at the latest. Where several gates share a
+store, the others follow within a minute.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			compromised, err := cmd.Flags().GetBool("compromised")
+			if err != nil {
+				return err
+			}
+			var set keySet
+			if err := askGate(cmd, http.MethodPost, "/keys/rotate", rotation{compromised}, &set); err != nil {
+				return err
+			}
+			done := "the gate signs with the key that was next"
+			if compromised {
+				done = "all keys are new, and the old ones are no longer published"
+			}
+			fmt.Fprintln(cmd.ErrOrStderr(), done)
+			return printKeys(cmd.OutOrStdout(), set)
+		},
+	}
+	cmd.Flags().Bool("compromised", false, "Replace all keys, because they may be in wrong hands")
+	return cmd
+}
+
+// printKeys writes one key a line: its role, its name, when it was published
+// and, of the one that signs, since when.
+func printKeys(w io.Writer, set keySet) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, k := range set.Keys {
+		fmt.Fprintf(t, "%s\t%s\tpublished %s", k.Role, k.ID, k.At.Format(time.RFC3339))
+		if !k.Since.IsZero() {
+			fmt.Fprintf(t, "\tsigns since %s", k.Since.Format(time.RFC3339))
+		}
+		fmt.Fprintln(t)
+	}
+	return t.Flush()
+}
+
+// gateFlags gives a command, and those below it, the flags that say which
+// running gate is meant.
+func gateFlags(cmd *cobra.Command) {
+	cmd.PersistentFlags().String("address", "", "Address of Caddy's admin API, such as localhost:2019 or unix//run/caddy.sock")
+	cmd.PersistentFlags().String("gate", defaultGate, "Name of the gate")
+}
+
+// askGate makes one call to the gate that a command's flags name: path is what
+// comes after /portalgate/<gate>, in is sent as JSON unless it is nil, and the
+// answer is read into out.
+func askGate(cmd *cobra.Command, method, path string, in, out any) error {
+	address, err := cmd.Flags().GetString("address")
+	if err != nil {
+		return err
+	}
+	name, err := cmd.Flags().GetString("gate")
+	if err != nil {
+		return err
+	}
+	if err := checkGateName(name); err != nil {
+		return err
+	}
+	if address, err = caddycmd.DetermineAdminAPIAddress(address, nil, "", ""); err != nil {
+		return err
+	}
+	var body io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(text)
+	}
+	res, err := caddycmd.AdminAPIRequest(address, method, "/portalgate/"+name+path, nil, body)
+	if err != nil {
+		return gateError(address, err)
+	}
+	defer res.Body.Close()
+	if json.NewDecoder(res.Body).Decode(out) != nil {
+		return noAdminAPI(address)
+	}
+	return nil
+}
+
+// gateError says what an error of AdminAPIRequest means to whoever typed the
+// command. What was answered, if anything was, is in that error's text only.
+func gateError(address string, err error) error {
+	_, answer, answered := strings.Cut(err.Error(), "caddy responded with error: HTTP ")
+	if !answered {
+		cause := err.Error()
+		if _, short, ok := strings.Cut(cause, `": `); ok { // the request and its URL
+			cause = short
+		}
+		return fmt.Errorf("nothing answers at %s (%s); start the gate, or name the address of Caddy's admin API with --address", address, cause)
+	}
+	var told struct {
+		Error string `json:"error"`
+	}
+	_, text, _ := strings.Cut(answer, ": ")
+	if json.Unmarshal([]byte(text), &told) != nil || told.Error == "" {
+		return noAdminAPI(address)
+	}
+	return errors.New(told.Error)
+}
+
+func noAdminAPI(address string) error {
+	return fmt.Errorf("what answers at %s is not the admin API of a Caddy with this Portalgate; name its address with --address", address)
 }

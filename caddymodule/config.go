@@ -51,6 +51,11 @@ type Gate struct {
 	// Default: all of them.
 	Headers string `json:"headers,omitempty"`
 
+	// Answer at <path>/health whether the gate can reach its store: 200, or
+	// 503. For load balancers, so on any host and over plain http as well.
+	// Default: there is no such address.
+	Health bool `json:"health,omitempty"`
+
 	// How long sessions last.
 	Session Session `json:"session,omitzero"`
 
@@ -106,7 +111,7 @@ type Mail struct {
 	Outbox bool `json:"outbox,omitempty"`
 }
 
-// Session is how long sessions last.
+// Session is how long sessions last, and what keeps them going.
 type Session struct {
 	// Without activity. Default: 30m.
 	Idle caddy.Duration `json:"idle,omitempty"`
@@ -121,6 +126,10 @@ type Session struct {
 	// At most, on a shared computer. Default: 1h, or absolute if that is
 	// shorter.
 	SharedAbsolute caddy.Duration `json:"shared_absolute,omitempty"`
+
+	// Paths that a page asks for by itself, such as /poll/*. What is asked for
+	// there is no activity, so that a page left open keeps nobody signed in.
+	Passive []string `json:"passive,omitempty"`
 }
 
 // Limits is how often things may be done.

@@ -18,6 +18,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/portalgate/portalgate/internal/gate"
+	"github.com/portalgate/portalgate/internal/session"
 )
 
 func init() { caddy.RegisterModule(Handler{}) }
@@ -47,6 +48,7 @@ type Handler struct {
 	// public URL.
 	Audience string `json:"audience,omitempty"`
 
+	gate    *liveGate
 	handler *gate.Handler
 }
 
@@ -64,6 +66,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	h.gate = g
 	h.handler, err = g.runtime.Handler(g.config, gate.HandlerOptions{Public: h.Public, Audience: h.Audience})
 	if err != nil {
 		return fmt.Errorf("portalgate: %w", err)
@@ -90,29 +93,36 @@ func noGate(name string, have map[string]*Gate) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if r.Header["X-Forwarded-For"] != nil {
+		h.gate.reportForwarded(r)
+	}
 	return h.handler.ServeHTTP(w, r, front(r), next.ServeHTTP)
 }
 
 // front tells the gate what Caddy knows of a request.
 func front(r *http.Request) gate.Front {
-	ctx := r.Context()
 	return gate.Front{
 		IP:       clientIP(r),
 		Original: originalURL(r),
 		HTTPS:    r.TLS != nil || forwardedHTTPS(r),
-		SkipLog:  func() { caddyhttp.SetVar(ctx, caddyhttp.LogSkipVar, true) },
-		SignedIn: func(id gate.Identity) {
-			repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-			if !ok {
-				return
-			}
-			repl.Set("http.auth.user.id", id.ID) // the access log's user_id
-			repl.Set("http.auth.user.email", id.Email)
-			repl.Set("http.auth.user.name", id.Name)
-			repl.Set("http.auth.user.method", id.Method)
-			repl.Set("http.auth.user.session", id.Session)
-		},
+		SkipLog:  skipLog,
+		SignedIn: signedIn,
 	}
+}
+
+func skipLog(r *http.Request) { caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true) }
+
+// signedIn sets the placeholders.
+func signedIn(r *http.Request, who *session.Visitor) {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return
+	}
+	repl.Set("http.auth.user.id", who.Client.ID) // the access log's user_id
+	repl.Set("http.auth.user.email", who.Client.Email)
+	repl.Set("http.auth.user.name", who.Client.Name)
+	repl.Set("http.auth.user.method", who.Session.Method)
+	repl.Set("http.auth.user.session", who.SID)
 }
 
 // clientIP is the address that Caddy's trusted_proxies let us believe, or none
@@ -138,9 +148,8 @@ func originalURL(r *http.Request) *url.URL {
 // forwardedHTTPS reports whether a proxy that the operator trusts says that it
 // got the request over TLS. Anything but one plain "https" is a no.
 func forwardedHTTPS(r *http.Request) bool {
-	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
 	proto := r.Header.Values("X-Forwarded-Proto")
-	return trusted && len(proto) == 1 && proto[0] == "https"
+	return trusted(r) && len(proto) == 1 && proto[0] == "https"
 }
 
 // Interface guards

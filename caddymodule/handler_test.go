@@ -13,7 +13,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/portalgate/portalgate/internal/gate"
+	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/session"
 )
 
 // prepared returns a request as Caddy hands it to a handler.
@@ -98,11 +100,13 @@ func TestOriginalURL(t *testing.T) {
 func TestFrontEffects(t *testing.T) {
 	r := prepared("http://x/", nil, nil)
 	f := front(r)
-	f.SkipLog()
+	f.SkipLog(r)
 	if skip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.LogSkipVar).(bool); !skip {
 		t.Error("SkipLog did not set the variable that keeps a request out of the access log")
 	}
-	f.SignedIn(gate.Identity{ID: "i", Email: "e", Name: "n", Method: "m", Session: "s"})
+	f.SignedIn(r, &session.Visitor{
+		Client: directory.Client{ID: "i", Email: "e", Name: "n"}, Session: access.Session{Method: "m"}, SID: "s",
+	})
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	const all = "{http.auth.user.id}{http.auth.user.email}{http.auth.user.name}{http.auth.user.method}{http.auth.user.session}"
 	if got := repl.ReplaceAll(all, "-"); got != "ienms" {

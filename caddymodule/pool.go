@@ -34,6 +34,8 @@ type pooledRuntime struct {
 	// source is replaced by every configuration that starts: one whose storage
 	// did not answer is mended by a reload.
 	source atomic.Pointer[secretSource]
+	// forwarded is when a proxy that is not trusted was last reported.
+	forwarded gate.Hourly
 }
 
 // Destruct lets running calls finish and closes the store. Caddy calls it when

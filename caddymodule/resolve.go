@@ -25,6 +25,7 @@ func (g *Gate) resolve(ctx caddy.Context, name string) (*gate.Config, error) {
 		Name:   name,
 		Path:   g.Path,
 		Reveal: g.UnknownEmail == "reveal", AssertionOnly: g.Headers == "off",
+		Passive: g.Session.Passive, Health: g.Health,
 		Log: ctx.Logger(),
 	}
 	if c.Path == "" {

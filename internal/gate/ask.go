@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/address"
 	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/store"
@@ -22,7 +23,7 @@ import (
 
 // start shows what a method asks for first.
 func (v *visit) start(m Method) {
-	v.jar.sweep(v.w)
+	v.sweep()
 	ask := v.ask(m)
 	if ask == nil {
 		return
@@ -175,11 +176,17 @@ type order struct {
 
 // letter is what the queue holds for one mail: nothing that signs in.
 type letter struct {
-	Address string `json:"a"`
-	Made    int64  `json:"c"`
-	Life    int64  `json:"l"`
+	Made int64 `json:"c"`
+
+	// Of a link:
+	Address string `json:"a,omitempty"`
+	Life    int64  `json:"l,omitempty"`
 	Back    string `json:"r,omitempty"`
 	Shared  bool   `json:"s,omitempty"`
+
+	// Of a notice that a session was opened:
+	Tag     string      `json:"t,omitempty"`
+	Session access.Hash `json:"n,omitempty"`
 }
 
 // sendLink is the effect of a method's SendLink. In mode "conceal" it does the
@@ -239,13 +246,8 @@ func (e *engine) queue(ctx context.Context, now time.Time, to address.Address, o
 	if o.back != "/" {
 		l.Back = o.back
 	}
-	data, err := json.Marshal(l)
-	if err != nil {
-		return "", err
-	}
 	id = base64.RawURLEncoding.EncodeToString(randomBytes(32))
-	err = e.backend.Put(ctx, store.Item{ID: id, Data: data, Due: now, Expires: now.Add(o.life)})
-	if err != nil {
+	if err = e.enqueue(ctx, id, l, now, now.Add(o.life)); err != nil {
 		return "", err
 	}
 	select {
@@ -253,6 +255,14 @@ func (e *engine) queue(ctx context.Context, now time.Time, to address.Address, o
 	default:
 	}
 	return id, nil
+}
+
+func (e *engine) enqueue(ctx context.Context, id string, l letter, due, expires time.Time) error {
+	data, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	return e.backend.Put(ctx, store.Item{ID: id, Data: data, Due: due, Expires: expires})
 }
 
 // unknownPage says, in mode "reveal", that an address is not on file.

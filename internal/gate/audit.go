@@ -23,7 +23,13 @@ var (
 // audit tells what happened and from where, under one logger name. Clients are
 // named by id; an address, a link or a code never goes in.
 func (v *visit) audit(what string, fields ...zap.Field) {
-	v.Log.Named("audit").Info(what, append(fields, zap.String("from", v.front.IP.String()))...)
+	v.rt.audit(v.Config, what, append(fields, zap.String("from", v.front.IP.String()))...)
+}
+
+// audit is that for what no request did. What is told is counted.
+func (rt *Runtime) audit(c *Config, what string, fields ...zap.Field) {
+	rt.meter.event(what, fields)
+	c.Log.Named("audit").Info(what, fields...)
 }
 
 func ignoreNotFound(err error) error {

@@ -38,6 +38,7 @@ func (rt *Runtime) follow(before, c *Config) {
 	if stop != nil {
 		stop() // without the lock: what it waits for may note something
 	}
+	rt.meter.stale.Set(0) // the list of c has just been read
 	list, ok := c.Clients.(*file.File)
 	if !ok || closed {
 		return
@@ -52,8 +53,12 @@ func (rt *Runtime) follow(before, c *Config) {
 	var running sync.WaitGroup
 	running.Go(func() {
 		list.Watch(ctx, time.Second, file.Report{
-			Changed: func(ids, added []string) { rt.note(c, ids, added) },
+			Changed: func(ids, added []string) {
+				rt.meter.stale.Set(0)
+				rt.note(c, ids, added)
+			},
 			Failed: func(err error) {
+				rt.meter.stale.Set(1)
 				c.Log.Error("reading the list of clients; the list before it stays", zap.Error(err))
 			},
 		})

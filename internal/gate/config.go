@@ -16,6 +16,7 @@ import (
 	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/limit"
 	"github.com/portalgate/portalgate/internal/mail"
+	"github.com/portalgate/portalgate/internal/session"
 	"github.com/portalgate/portalgate/internal/store"
 	"github.com/portalgate/portalgate/internal/ui"
 	"github.com/portalgate/portalgate/providers"
@@ -47,6 +48,9 @@ type Config struct {
 	Passive []string
 	// Health serves a health address for balancers under Path.
 	Health bool
+	// Circling is told, at most once an hour, of a visit that was ended because
+	// it went round in a circle, so that the operator learns why. It may be nil.
+	Circling func(*http.Request)
 	// Methods are the ways to sign in, in the order they are offered.
 	Methods []Method
 	// Clients is who is on file.
@@ -102,15 +106,10 @@ type Front struct {
 	// HTTPS reports whether the request came over TLS, or over plain HTTP from
 	// a trusted proxy that says that it got it over TLS.
 	HTTPS bool
-	// SkipLog keeps the request out of the access log.
-	SkipLog func()
-	// SignedIn is told who is asking, before the upstream is.
-	SignedIn func(Identity)
-}
-
-// Identity is who is asking, for placeholders and logs.
-type Identity struct {
-	ID, Email, Name, Method, Session string
+	// SkipLog keeps a request out of the access log.
+	SkipLog func(*http.Request)
+	// SignedIn is told whose request it is, before the upstream is.
+	SignedIn func(*http.Request, *session.Visitor)
 }
 
 // Next is what stands behind the gate.

@@ -81,8 +81,7 @@ type jar struct {
 	keys   *keys
 	now    time.Time
 
-	arrived bool // the browser sent at least one cookie of ours
-	session string
+	arrived bool     // the browser sent at least one cookie of ours
 	flows   []*flow  // newest first
 	asked   []*asked // newest first
 	known   []knownTo
@@ -96,11 +95,31 @@ func cookieBase(gate string, secure bool) string {
 	return "portalgate-" + gate
 }
 
-// openJar reads the gate's cookies. A name that comes twice is taken for
-// neither: one of the two was planted (RFC 6265bis, 8.6).
-func openJar(r *http.Request, gate string, secure bool, k *keys, now time.Time) *jar {
+// oneCookie returns the value of the cookie with a name from a request's Cookie
+// lines, and whether there was one. A name that comes twice has no value: one
+// of the two was planted (RFC 6265bis, 8.6).
+func oneCookie(lines []string, name string) (value string, came bool) {
+	for _, line := range lines {
+		for piece := range strings.SplitSeq(line, ";") {
+			n, v, _ := strings.Cut(strings.Trim(piece, " \t"), "=")
+			if strings.Trim(n, " \t") != name {
+				continue
+			}
+			if came {
+				return "", true
+			}
+			value, came = v, true
+		}
+	}
+	return value, came
+}
+
+// openJar reads the gate's cookies but the session's from a request's Cookie
+// lines. As for that one, a name that comes twice is taken for neither.
+func openJar(lines []string, gate string, secure bool, k *keys, now time.Time) *jar {
 	j := &jar{base: cookieBase(gate, secure), secure: secure, keys: k, now: now}
 	values := make(map[string]string)
+	r := http.Request{Header: http.Header{"Cookie": lines}}
 	for _, c := range r.Cookies() {
 		if !j.ours(c.Name) {
 			continue
@@ -143,8 +162,7 @@ func newer(a, b int64, ida, idb string) int {
 // take keeps one cookie if it is good. rest is its name after the base.
 func (j *jar) take(rest, value string) bool {
 	if rest == "" {
-		j.session = value
-		return true
+		return true // the session's: see oneCookie
 	}
 	t := j.now.Unix()
 	if id, ok := strings.CutPrefix(rest, "-flow-"); ok {
@@ -293,6 +311,19 @@ func (j *jar) clear(w http.ResponseWriter, rest string) {
 		Name: j.base + rest, Path: "/", MaxAge: -1,
 		Secure: j.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
+}
+
+// openJar opens the jar of the visit, unless it is open.
+func (v *visit) openJar() {
+	if v.jar == nil {
+		v.jar = openJar(v.cookies, v.Name, v.secure(), &v.eng.keys, v.now)
+	}
+}
+
+// sweep clears the cookies that cannot be used.
+func (v *visit) sweep() {
+	v.openJar()
+	v.jar.sweep(v.w)
 }
 
 // sweep clears what cannot be used.

@@ -27,23 +27,30 @@ type Handler struct {
 	*Config
 	rt       *Runtime
 	public   []pattern
+	passive  []pattern
+	issuer   string // the public URL
 	audience string
 	host     string // of the public URL, in lower case, without a default port
+	cookie   string // the session's name
 	routes   map[string]route
 }
 
-// Handler returns the gate for one place. It fails if a public path is not one.
-func (rt *Runtime) Handler(c *Config, o HandlerOptions) (*Handler, error) {
-	h := &Handler{Config: c, rt: rt, audience: o.Audience, host: hostOf(c.PublicURL.Host, c.PublicURL.Scheme)}
-	if h.audience == "" {
-		h.audience = origin(c.PublicURL)
+// Handler returns the gate for one place. It fails if a public or passive path
+// is not one.
+func (rt *Runtime) Handler(c *Config, o HandlerOptions) (h *Handler, err error) {
+	h = &Handler{
+		Config: c, rt: rt, issuer: origin(c.PublicURL), audience: o.Audience,
+		host: hostOf(c.PublicURL.Host, c.PublicURL.Scheme),
 	}
-	for _, p := range o.Public {
-		pat, err := parsePattern(p)
-		if err != nil {
-			return nil, err
-		}
-		h.public = append(h.public, pat)
+	h.cookie = cookieBase(c.Name, h.secure())
+	if h.audience == "" {
+		h.audience = h.issuer
+	}
+	if h.public, err = parsePatterns("public", o.Public); err != nil {
+		return nil, err
+	}
+	if h.passive, err = parsePatterns("passive", c.Passive); err != nil {
+		return nil, err
 	}
 	h.routes = h.table()
 	rt.conf.CompareAndSwap(nil, c) // requests may come before Use
@@ -59,23 +66,33 @@ func (rt *Runtime) Handler(c *Config, o HandlerOptions) (*Handler, error) {
 // the request that net/http is still filling: its trailers are dropped.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, f Front, next Next) error {
 	v := &visit{Handler: h, w: w, r: r, front: f, now: h.rt.o.Now()}
-	original := f.Original
-	if original == nil {
-		original = r.URL
+	v.original = f.Original
+	if v.original == nil {
+		v.original = r.URL
 	}
-	v.path, v.query = original.Path, original.Query()
+	v.path = v.original.Path
+	defer v.settle(wasRefused) // unless it was settled before
+	if v.asksHealth() {
+		v.settle(wasOwn)
+		v.health()
+		return nil
+	}
 	_, own := h.routes[v.path]
 	own = own || v.path == h.Path || strings.HasPrefix(v.path, h.Path+"/")
-	if f.SkipLog != nil && (own && v.carriesSecret(original) || v.refersToSecret()) {
-		f.SkipLog() // the log would keep the URI, the Referer and the answer's Location
+	if own {
+		v.query = v.original.Query()
+	}
+	if f.SkipLog != nil && (own && v.carriesSecret() || v.refersToSecret()) {
+		f.SkipLog(r) // the log would keep the URI, the Referer and the answer's Location
 	}
 	switch {
 	case r.Method == http.MethodTrace || r.Method == "TRACK" || r.Method == http.MethodConnect && r.Header[":protocol"] == nil:
 		w.Header().Set("Allow", "GET, HEAD, POST")
 		v.problem(http.StatusMethodNotAllowed, "method", "This method is not served.")
 		return nil
-	case h.secure() && !f.HTTPS, hostOf(r.Host, h.PublicURL.Scheme) != h.host:
-		v.elsewhere(original)
+	case h.secure() && !f.HTTPS, r.Host != h.host && hostOf(r.Host, h.PublicURL.Scheme) != h.host:
+		v.settle(wasElsewhere)
+		v.elsewhere()
 		return nil
 	case own && (r.TLS != nil && !r.TLS.HandshakeComplete || r.Header.Get("Early-Data") == "1"):
 		// Early data can be replayed, and its sender's address be forged; a
@@ -83,44 +100,50 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, f Front, nex
 		w.WriteHeader(http.StatusTooEarly)
 		return nil
 	}
-	eng, err := h.rt.open(r.Context())
-	if err == nil {
-		v.eng = eng
-		v.jar = openJar(r, h.Name, h.secure(), &eng.keys, v.now)
+	v.begin()
+	var err error
+	v.eng, err = h.rt.open(r.Context())
+	v.cookies = r.Header["Cookie"]
+	v.session, v.hasSession = oneCookie(v.cookies, h.cookie)
+	if own && err == nil {
+		v.openJar()
 	}
-	_, nocookie := r.Cookie(cookieBase(h.Name, h.secure()))
-	v.hasSession = nocookie == nil
-	assertion.Strip(r)
+	assertion.Strip(v.r)
 	if own {
 		v.own()
+		v.settle(wasOwn)
 		return nil
 	}
 	if err != nil {
 		v.unknown(err)
 		return nil
 	}
-	return v.pass(original, next)
+	return v.pass(next)
 }
 
 // visit is one request on its way through the gate.
 type visit struct {
 	*Handler
-	w     http.ResponseWriter
-	r     *http.Request
-	front Front
-	now   time.Time
-	path  string     // as asked for, decoded
-	query url.Values // as asked for
-	eng   *engine
-	jar   *jar
-	// hasSession reports that a session cookie came, whether or not anybody
-	// can tell whose it is.
+	w        http.ResponseWriter
+	r        *http.Request
+	front    Front
+	now      time.Time
+	original *url.URL   // as asked for
+	path     string     // of that, decoded
+	query    url.Values // of that, for the gate's own addresses
+	eng      *engine
+	cookies  []string // as they came, where the jar is opened late
+	jar      *jar     // for the gate's own addresses
+	// session is the value of the session cookie. hasSession reports that one
+	// came, whether or not anybody can tell whose it is.
+	session    string
 	hasSession bool
+	decision
 }
 
 // pass lets a request through with an identity, or asks who it is.
-func (v *visit) pass(original *url.URL, next Next) error {
-	open := v.isPublic(original)
+func (v *visit) pass(next Next) error {
+	open := v.isPublic()
 	who, err := v.who()
 	switch {
 	case err != nil:
@@ -128,7 +151,7 @@ func (v *visit) pass(original *url.URL, next Next) error {
 		return nil
 	case who.SignedIn():
 		return v.forward(who, next)
-	case open && ambiguous(original):
+	case open && ambiguous(v.original):
 		v.problem(http.StatusBadRequest, "path", "This path can be read in two ways.")
 		return nil
 	case open:
@@ -137,12 +160,16 @@ func (v *visit) pass(original *url.URL, next Next) error {
 		v.problem(http.StatusForbidden, "origin", "This page may not open a connection here.")
 		return nil
 	}
-	if !pageVisit(v.r) {
-		v.unauthorized(original)
-		return nil
+	v.settle(wasNotSignedIn)
+	switch {
+	case pageVisit(v.r):
+		v.sweep()
+		v.redirect(v.Path + returnQuery(safeReturn(v.original.RequestURI(), v.Path)))
+	case v.r.Method == http.MethodPost && forPerson(v.r):
+		v.lateForm()
+	default:
+		v.unauthorized()
 	}
-	v.jar.sweep(v.w)
-	v.redirect(v.Path + returnQuery(safeReturn(original.RequestURI(), v.Path)))
 	return nil
 }
 
@@ -153,42 +180,52 @@ func (v *visit) forward(who *session.Visitor, next Next) error {
 		v.problem(http.StatusForbidden, "origin", "This page may not open a connection here.")
 		return nil
 	}
-	claims := identity.Claims{Issuer: origin(v.PublicURL), Audience: v.audience, Anonymous: who == nil}
 	if v.refersToSecret() {
 		v.r.Header.Del("Referer")
 	}
-	version := ""
+	claims := identity.Claims{Issuer: v.issuer, Audience: v.audience, Anonymous: who == nil}
 	if who != nil {
-		id := sessionID(who.Session.Hash)
 		claims.Subject, claims.Email, claims.Name = who.Client.ID, who.Client.Email, who.Client.Name
-		claims.Session, claims.AMR = id, []string{who.Session.Method}
+		claims.Session, claims.AMR = who.SID, who.AMR
 		claims.AuthTime = time.Unix(who.Session.Made, 0)
-		version = id + "\x00" + who.Client.Email + "\x00" + who.Client.Name
 	}
-	token, err := v.eng.ring.For(claims, version, v.now)
+	token, err := v.eng.ring.For(claims, v.now)
 	if err != nil {
 		v.unknown(err)
 		return nil
 	}
-	if who != nil {
-		v.eng.records.Active(who, v.Session)
-		if v.front.SignedIn != nil {
-			v.front.SignedIn(Identity{
-				ID: claims.Subject, Email: claims.Email, Name: claims.Name,
-				Method: who.Session.Method, Session: claims.Session,
-			})
-		}
-	}
 	assertion.Attach(v.r.Header, token, claims, !v.AssertionOnly)
-	return next(&cleaner{ResponseWriter: v.w}, v.r)
+	if who == nil {
+		v.settle(wasPublic)
+		return next(&cleaner{ResponseWriter: v.w}, v.r)
+	}
+	long := staysOpen(v.r)
+	if !long && !matchesAny(v.passive, v.path) {
+		v.eng.records.Active(who, v.Session)
+	}
+	if v.front.SignedIn != nil {
+		v.front.SignedIn(v.r, who)
+	}
+	v.settle(wasSignedIn)
+	ctx, stream := v.eng.records.Follow(v.r.Context(), who, long)
+	defer stream.Close()
+	return next(&cleaner{ResponseWriter: v.w}, v.r.WithContext(ctx))
+}
+
+// staysOpen reports whether a request is for a connection that stays open by
+// itself. Such a one is no activity, or a page that reconnects would keep its
+// client signed in for ever.
+func staysOpen(r *http.Request) bool {
+	return r.Method == http.MethodConnect || r.Header["Upgrade"] != nil ||
+		strings.HasPrefix(r.Header.Get("Accept"), "text/event-stream")
 }
 
 // who returns whose session the request's cookie is.
 func (v *visit) who() (*session.Visitor, error) {
-	if v.jar.session == "" {
+	if v.session == "" {
 		return nil, nil
 	}
-	return v.eng.records.Who(v.r.Context(), v.jar.session, v.Clients, v.Session)
+	return v.eng.records.Who(v.r.Context(), v.session, v.Clients, v.Session)
 }
 
 // cleaner keeps an upstream from setting the gate's cookies and from answering
@@ -226,25 +263,31 @@ func (c *cleaner) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 // elsewhere answers what came to another host or without TLS: a visit is sent
 // to the gate's one origin, anything else is not for this server.
-func (v *visit) elsewhere(original *url.URL) {
+func (v *visit) elsewhere() {
 	if v.r.Method != http.MethodGet && v.r.Method != http.MethodHead {
 		v.show(ui.Page{
 			Status: http.StatusMisdirectedRequest, Title: "plain.title", Body: []ui.Block{ui.Lead("plain.lead")},
 		})
 		return
 	}
-	to := original.RequestURI()
+	if v.circling() {
+		v.endCircle()
+		return
+	}
+	to := v.original.RequestURI()
 	if !strings.HasPrefix(to, "/") {
 		to = "/" // "GET http:.evil.example" would go on with the name of our host
 	}
-	v.w.Header().Set("Location", origin(v.PublicURL)+to)
+	v.w.Header().Set("Location", v.issuer+to)
 	v.w.Header().Set("Referrer-Policy", "no-referrer")
+	v.w.Header().Set("Cache-Control", "no-store") // or a browser goes in a circle by itself, mended or not
 	v.w.WriteHeader(http.StatusPermanentRedirect)
 }
 
 // unknown answers when the gate cannot tell who is asking. It forwards nothing
 // and touches no cookie: fail closed, and sign nobody out.
 func (v *visit) unknown(err error) {
+	v.settle(wasUnknown)
 	if !errors.Is(err, context.Canceled) {
 		v.Log.Error("cannot tell who is asking", zap.Error(err))
 	}
@@ -253,25 +296,54 @@ func (v *visit) unknown(err error) {
 		v.problem(http.StatusServiceUnavailable, "unavailable", "The gate cannot tell who is asking. Try again.")
 		return
 	}
-	page := ui.Page{Status: http.StatusServiceUnavailable, Title: "down.title", Body: []ui.Block{
-		ui.Lead("down.lead"), ui.Text("down.next"), ui.Link{Key: "down.button", Href: v.Path, Weight: ui.Main},
-	}}
+	page := v.downPage()
 	if v.hasSession {
 		page.Title, page.Body = "down.in.title", []ui.Block{ui.Lead("down.in.lead")}
 	}
 	v.show(page)
 }
 
+// downPage says that something of ours has stopped.
+func (v *visit) downPage() ui.Page {
+	return ui.Page{Status: http.StatusServiceUnavailable, Title: "down.title", Body: []ui.Block{
+		ui.Lead("down.lead"), ui.Text("down.next"), ui.Link{Key: "down.button", Href: v.Path, Weight: ui.Main},
+	}}
+}
+
 // unauthorized tells a program that it is not signed in, and where to.
-func (v *visit) unauthorized(original *url.URL) {
+func (v *visit) unauthorized() {
 	v.w.Header().Set("WWW-Authenticate", "Portalgate")
-	back := "/"
-	if ref, err := url.Parse(v.r.Referer()); err == nil && hostOf(ref.Host, ref.Scheme) == v.host {
-		back = safeReturn(ref.RequestURI(), v.Path)
-	}
 	v.problemWith(http.StatusUnauthorized, "sign-in", "You are not signed in.", map[string]any{
-		"sign_in": origin(v.PublicURL) + v.Path + returnQuery(back),
+		"sign_in": v.issuer + v.Path + returnQuery(v.referrer()),
 	})
+}
+
+// referrer is the page of this site that a request comes from, or "/".
+func (v *visit) referrer() string {
+	if ref, err := url.Parse(v.r.Referer()); err == nil && hostOf(ref.Host, ref.Scheme) == v.host {
+		return safeReturn(ref.RequestURI(), v.Path)
+	}
+	return "/"
+}
+
+// lateForm answers a form that was sent after the session had ended. Nothing
+// of it is kept here: the browser still has it, and sends it again when its
+// page is loaded again after a sign-in next door.
+func (v *visit) lateForm() {
+	v.w.Header().Set("WWW-Authenticate", "Portalgate")
+	if crossOrigin.Check(v.r) != nil {
+		// Another site's form comes without our cookie, signed in or not, and
+		// is nobody's to send again.
+		v.show(ui.Page{Status: http.StatusUnauthorized, Title: "odd.title", Body: []ui.Block{
+			ui.Lead("crossed.lead"), ui.Link{Key: "odd.button", Href: v.Path, Weight: ui.Main},
+		}})
+		return
+	}
+	v.show(ui.Page{Status: http.StatusUnauthorized, Title: "form.title", Body: []ui.Block{
+		ui.Lead("form.lead"),
+		ui.Steps{Numbered: true, Keys: []string{"form.1", "form.2", "form.3"}},
+		ui.Link{Key: "form.button", Href: v.Path + returnQuery(v.referrer()), Weight: ui.Main, NewWindow: true},
+	}})
 }
 
 // problem answers a program (RFC 9457).

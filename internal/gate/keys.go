@@ -46,6 +46,11 @@ func (k keys) mailCode(item string) string {
 // stopSecret is what can switch a link off and do nothing else.
 func (k keys) stopSecret(link access.Hash) []byte { return seal.MAC(k.stop, string(link)) }
 
+// stopSession is what can end a session and do nothing else.
+func (k keys) stopSession(session access.Hash) []byte {
+	return seal.MAC(k.stop, "session", string(session))
+}
+
 // sessionSecret is the secret of the session that a browser's attempt gets for
 // what it redeems: the same whenever the answer is repeated.
 func (k keys) sessionSecret(redeemed access.Hash, nonce []byte) []byte {

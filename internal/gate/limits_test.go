@@ -14,12 +14,12 @@ import (
 	"github.com/portalgate/portalgate/internal/ui"
 )
 
-// sent counts the mails to an address when the queue has been worked off.
+// sent counts the links mailed to an address when the queue has been worked off.
 func (w *world) sent(email string) (n int) {
 	w.t.Helper()
 	w.idle()
 	for _, m := range w.rt.Outbox().Messages() {
-		if m.To == email {
+		if m.To == email && link(m) != "" {
 			n++
 		}
 	}

@@ -27,6 +27,8 @@ type opened struct {
 	state access.State
 	link  access.Link
 	past  access.Past
+	// session is the one that a stop token names, in place of a link.
+	session access.Hash
 	// client is who it is for; zero unless the state is known.
 	client directory.Client
 	// bound is what the client's record must be bound to.

@@ -5,7 +5,6 @@ package gate
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -31,6 +30,7 @@ func (h *Handler) table() map[string]route {
 		p + "/stop":         {get: (*visit).openStop, post: (*visit).stop},
 		p + "/help":         {get: (*visit).help},
 		p + "/session":      {get: (*visit).sessionState, post: (*visit).extend},
+		p + "/session.js":   {get: func(v *visit) { v.UI.ServeSession(v.w, v.r) }},
 		p + "/sessions":     {get: (*visit).sessions},
 		p + "/sessions/end": {post: (*visit).endSession},
 		p + "/sign-out":     {get: (*visit).askSignOut, post: (*visit).signOut},
@@ -49,7 +49,9 @@ func (h *Handler) table() map[string]route {
 func methodPath(m Method) string { return strings.ReplaceAll(m.Name, "_", "-") }
 
 // storeless lists what can be shown while the store is down.
-func (v *visit) storeless() bool { return v.path == v.Path+"/help" || v.path == v.Path+"/logo" }
+func (v *visit) storeless() bool {
+	return v.path == v.Path+"/help" || v.path == v.Path+"/logo" || v.path == v.Path+"/session.js"
+}
 
 // own serves one of the gate's own addresses.
 func (v *visit) own() {
@@ -83,8 +85,8 @@ func (rt route) allow() string {
 
 // carriesSecret reports whether a URL of ours may have a link's secret in it:
 // any query of a link's page, however it is spelled, and a "t" anywhere else.
-func (v *visit) carriesSecret(u *url.URL) bool {
-	if u.RawQuery == "" {
+func (v *visit) carriesSecret() bool {
+	if v.original.RawQuery == "" {
 		return false
 	}
 	return v.query.Has("t") || strings.HasPrefix(v.path, v.Path+"/link") || strings.HasPrefix(v.path, v.Path+"/stop")
@@ -100,7 +102,7 @@ func (v *visit) refersToSecret() bool {
 
 // landing is the front page.
 func (v *visit) landing() {
-	v.jar.sweep(v.w)
+	v.sweep()
 	who, err := v.who()
 	if err != nil {
 		v.unknown(err)
@@ -157,7 +159,8 @@ func (v *visit) ended(who *session.Visitor, back string) {
 	page.Body = append(page.Body, ui.Link{
 		Key: "ended.button", Href: v.Path + "/" + methodPath(v.Methods[0]) + returnQuery(back), Weight: ui.Main,
 	})
-	v.jar.clear(v.w, "") // said once
+	v.jar.clear(v.w, "")                           // said once
+	v.w.Header().Set("Clear-Site-Data", `"cache"`) // so that Back shows nothing
 	v.show(page)
 }
 

@@ -16,19 +16,31 @@ type pattern struct {
 	prefix bool
 }
 
+// parsePatterns reads a list of paths of a kind.
+func parsePatterns(kind string, paths []string) (all []pattern, err error) {
+	for _, s := range paths {
+		p, err := parsePattern(s)
+		if err != nil {
+			return nil, fmt.Errorf("%s path %w", kind, err)
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
 func parsePattern(s string) (pattern, error) {
 	p, star := strings.CutSuffix(s, "*")
 	switch {
 	case !strings.HasPrefix(p, "/"):
-		return pattern{}, fmt.Errorf("public path %q must begin with /", s)
+		return pattern{}, fmt.Errorf("%q must begin with /", s)
 	case strings.Contains(p, "*"):
-		return pattern{}, fmt.Errorf("public path %q may have one *, at its end", s)
+		return pattern{}, fmt.Errorf("%q may have one *, at its end", s)
 	case star && !strings.HasSuffix(p, "/"):
-		return pattern{}, fmt.Errorf("public path %q must have a / before its *, or it is public for more than one folder", s)
+		return pattern{}, fmt.Errorf("%q must have a / before its *, or it means more than one folder", s)
 	case star && p == "/":
-		return pattern{}, fmt.Errorf("public path %q would leave nothing behind the gate", s)
+		return pattern{}, fmt.Errorf("%q is every path there is", s)
 	case p != "/" && path.Clean(p) != strings.TrimSuffix(p, "/"):
-		return pattern{}, fmt.Errorf("public path %q is not in its simplest form", s)
+		return pattern{}, fmt.Errorf("%q is not in its simplest form", s)
 	}
 	return pattern{p, star}, nil
 }
@@ -40,12 +52,12 @@ func (p pattern) match(s string) bool {
 // isPublic reports whether both the path that was asked for and the one that
 // it was rewritten to are public. Paths are compared decoded and cleaned as
 // well as they stand: any reading that is not public makes it not so.
-func (v *visit) isPublic(original *url.URL) bool {
-	return v.publicPath(original.Path) && v.publicPath(v.r.URL.Path)
+func (v *visit) isPublic() bool {
+	return matchesAny(v.public, v.path) && matchesAny(v.public, v.r.URL.Path)
 }
 
-func (v *visit) publicPath(s string) bool {
-	for _, p := range v.public {
+func matchesAny(patterns []pattern, s string) bool {
+	for _, p := range patterns {
 		if p.match(s) {
 			return true
 		}

@@ -53,7 +53,7 @@ func (b *browser) mailed(email string, more ...string) outbox.Entry {
 	b.w.t.Helper()
 	n := 0
 	for _, m := range b.w.rt.Outbox().Messages() {
-		if m.To == email {
+		if m.To == email && link(m) != "" {
 			n++
 		}
 	}

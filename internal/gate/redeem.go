@@ -121,6 +121,12 @@ func (v *visit) signIn(f *flow, o opened, in access.Redemption, typed access.Has
 		v.unknown(err)
 		return
 	}
+	if o.state == access.Live && (!in.Typed || typed == o.bound) {
+		if err := v.announce(ctx, o.tag, in.Browser, in.Session); err != nil {
+			v.unknown(err)
+			return
+		}
+	}
 	var s access.Session
 	var state access.State
 	var fresh bool

@@ -44,6 +44,10 @@ type Runtime struct {
 	eng     atomic.Pointer[engine] // nil until the store was opened
 	opening chan struct{}          // held by the one who opens it
 
+	meter   *meter
+	health  health
+	circled Hourly // when a visit was last said to have gone round in a circle
+
 	// err and retryAt are guarded by opening: why the store could not be
 	// opened, and when to try again.
 	err     error
@@ -73,8 +77,12 @@ type engine struct {
 	workers sync.WaitGroup
 }
 
-// openTime bounds the opening of a store.
-const openTime = 5 * time.Second
+const (
+	// openTime bounds the opening of a store.
+	openTime = 5 * time.Second
+	// closeGrace is how long a request may go on after its gate was closed.
+	closeGrace = 10 * time.Second
+)
 
 // NewRuntime returns a gate that has opened nothing yet. It must be closed.
 func NewRuntime(o Options) *Runtime {
@@ -85,6 +93,7 @@ func NewRuntime(o Options) *Runtime {
 		o.Pause = 400 * time.Millisecond
 	}
 	rt := &Runtime{o: o, outbox: outbox.New(outbox.Kept), opening: make(chan struct{}, 1)}
+	rt.meter = newMeter(rt)
 	rt.life, rt.die = context.WithCancel(context.Background())
 	return rt
 }
@@ -167,7 +176,7 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
-	sealed := store.Sealed(backend, root.Box("store"))
+	sealed := store.Backend(metered{store.Timed(store.Sealed(backend, root.Box("store")), rt.meter.timed), rt.meter})
 	if err := store.Claim(ctx, sealed, rt.o.Gate); err != nil {
 		backend.Close()
 		return nil, err
@@ -191,13 +200,31 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 	e.workers.Go(func() { e.records.Run(run) })
 	e.workers.Go(func() { rt.deliver(run, e) })
 	e.workers.Go(func() { rt.rotate(run, e) })
+	e.workers.Go(func() { rt.sweep(run, e) })
 	e.workers.Go(func() { rt.keepMark(run, sealed) })
 	return e, nil
 }
 
-// rotate looks after the signing keys once an hour.
+// sweep closes, once a second, what is open in sessions whose time is up.
+func (rt *Runtime) sweep(ctx context.Context, e *engine) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if c := rt.conf.Load(); c != nil {
+				e.records.Sweep(ctx, c.Clients, c.Session)
+			}
+		}
+	}
+}
+
+// rotate looks after the signing keys once a minute: they seldom change, but
+// where another gate replaces them because they are in wrong hands, it matters.
 func (rt *Runtime) rotate(ctx context.Context, e *engine) {
-	tick := time.NewTicker(time.Hour)
+	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
 		select {
@@ -231,5 +258,6 @@ func (rt *Runtime) Close() error {
 	}
 	e.stop()
 	e.workers.Wait()
+	e.records.EndStreams(closeGrace)
 	return e.backend.Close()
 }

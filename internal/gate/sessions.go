@@ -87,7 +87,7 @@ func (v *visit) sessions() {
 			row.Keys = []string{"where.this", "where.row"}
 		} else {
 			form := v.form(f, "/sessions/end", ui.Form{
-				Hidden:  []ui.Hidden{{Name: "id", Value: sessionID(s.Hash)}},
+				Hidden:  []ui.Hidden{{Name: "id", Value: session.ID(s.Hash)}},
 				Buttons: []ui.Button{{Key: "where.end", Weight: ui.Other}},
 			})
 			row.Form = &form
@@ -103,9 +103,6 @@ func (v *visit) sessions() {
 		ui.Link{Key: "here.go", Href: "/"})
 	v.show(page)
 }
-
-// sessionID names a session on a page and to the upstream; it opens nothing.
-func sessionID(h access.Hash) string { return string(access.HashOf([]byte("sid " + h))) }
 
 // endSession ends another of the client's sessions.
 func (v *visit) endSession() {
@@ -123,7 +120,7 @@ func (v *visit) endSession() {
 	}
 	err := v.eng.records.Update(v.r.Context(), who.Tag, func(now time.Time, r *access.Record) error {
 		for _, s := range r.Live(now, v.Session) {
-			if sessionID(s.Hash) == p.Get("id") && r.EndSession(now, s.Hash, access.ByElsewhere) {
+			if session.ID(s.Hash) == p.Get("id") && r.EndSession(now, s.Hash, access.ByElsewhere) {
 				return nil
 			}
 		}
@@ -221,6 +218,10 @@ func (v *visit) signOut() {
 		v.audit(event, zap.String("client", who.Client.ID))
 	}
 	v.jar.clear(v.w, "")
+	// So that Back shows nothing, and what the portal kept in the browser is
+	// gone. Cookies are not among it: the portal may have some that are not
+	// about who was here.
+	v.w.Header().Set("Clear-Site-Data", `"cache", "storage"`)
 	for _, f := range v.jar.flows {
 		v.jar.endFlow(v.w, f)
 	}

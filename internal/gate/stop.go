@@ -19,8 +19,9 @@ import (
 
 // A stop link comes with every mail. It has a token of its own, from which the
 // link's cannot be made, and can only take away: switch the link off, or, if
-// it was used, sign out everywhere. It opens like a link, except that nothing
-// completes by itself.
+// it was used, sign out everywhere; that of a notice ends the session that the
+// notice tells of. It opens like a link, except that nothing completes by
+// itself.
 
 // stopLife is how long after a link's time its stop link works.
 const stopLife = 30 * 24 * time.Hour
@@ -73,23 +74,35 @@ func (v *visit) lookStop(f *flow) (opened, error) {
 			o.hash = p.Hash
 		}
 	}
-	if o.hash == "" {
+	if o.session = v.eng.namedSession(r, given); o.hash == "" && o.session == "" {
 		return o, nil
 	}
 	o.tag = tag
+	if o.session != "" {
+		o.state = access.Live
+		if !r.Stoppable(o.session) {
+			o.state = access.StoppedClient
+		}
+		return o, v.judge(r, &o)
+	}
 	o.link, o.state, o.past = r.Look(v.now, o.hash)
 	return o, v.judge(r, &o)
 }
 
 // stopPage asks whether to switch the link off.
 func (v *visit) stopPage(o opened, wrong string) ui.Page {
-	switch o.state {
-	case access.NoLink:
+	switch {
+	case o.session != "" && o.state == access.Live:
+		return v.stopForm(o, wrong, ui.Page{Title: "stop.session.title", Body: []ui.Block{ui.Lead("stop.session.lead")}},
+			ui.Button{Key: "stop.session.button", Weight: ui.Main})
+	case o.session != "":
+		return ui.Page{Title: "stop.session.title", Body: []ui.Block{ui.Lead("stop.session.done")}}
+	case o.state == access.NoLink:
 		return v.deadLinkPage(o)
-	case access.Live:
+	case o.state == access.Live:
 		return v.stopForm(o, wrong, ui.Page{Title: "stop.title", Body: []ui.Block{ui.Lead("stop.lead")}},
 			ui.Button{Key: "stop.button", Weight: ui.Main})
-	case access.Used:
+	case o.state == access.Used:
 		return v.stopForm(o, wrong, ui.Page{Title: "stop.late.title", Body: []ui.Block{ui.Lead("stop.late.lead")}},
 			ui.Button{Key: "stop.late.button", Name: "all", Value: "1", Weight: ui.Main})
 	}
@@ -135,7 +148,7 @@ func (v *visit) stop() {
 			return
 		}
 		d, err := v.eng.backend.Allow(v.r.Context(), []limit.Ask{{
-			Key:  v.eng.keys.limitKey("stop", string(o.hash)),
+			Key:  v.eng.keys.limitKey("stop", string(o.hash+o.session)),
 			Rate: limit.Rate{Count: access.WrongAddresses, Per: access.WrongAddresses * stopLife},
 		}})
 		if err != nil {
@@ -150,6 +163,18 @@ func (v *visit) stop() {
 		}
 		p.flow.Proved = true // for the second press, if the link was used meanwhile
 		v.jar.setFlow(v.w, p.flow)
+	}
+	if o.session != "" {
+		switch stopped, err := v.stopSession(o); {
+		case err != nil:
+			v.unknown(err)
+		default:
+			if stopped {
+				v.audit("session_stopped", zap.String("client", o.client.ID))
+			}
+			v.redirect(v.Path + "/stop#")
+		}
+		return
 	}
 	stopped := false
 	err = v.eng.records.Update(v.r.Context(), o.tag, func(now time.Time, r *access.Record) error {

@@ -64,20 +64,20 @@ func (rt *Runtime) deliver(ctx context.Context, e *engine) {
 // work sends one mail, or gives the item back for another try.
 func (rt *Runtime) work(ctx context.Context, e *engine, it store.Item) {
 	c := rt.conf.Load()
-	client, err := e.send(ctx, c, it)
+	what, client, err := e.send(ctx, c, it)
 	switch {
 	case ctx.Err() != nil: // it stays leased, and is sent after the restart
 	case err != nil:
-		c.Log.Error("sending mail", zap.Int("try", it.Tries), zap.Error(err))
+		c.Log.Error("sending mail", zap.String("what", what), zap.Int("try", it.Tries), zap.Error(err))
+		rt.meter.retried(what)
 		wait := min(firstWait<<min(it.Tries, 16), longWait)
 		wait += rand.N(wait) // the other mails that failed now try at other times
 		err = e.backend.Retry(ctx, it.ID, rt.o.Now().Add(wait))
 	default:
-		what := "link_sent"
 		if client == "" {
-			what = "link_not_sent"
+			what += "_not"
 		}
-		c.Log.Named("audit").Info(what, zap.String("client", client))
+		rt.audit(c, what+"_sent", zap.String("client", client))
 		err = e.backend.Done(ctx, it.ID)
 	}
 	if err != nil && ctx.Err() == nil {
@@ -85,18 +85,31 @@ func (rt *Runtime) work(ctx context.Context, e *engine, it store.Item) {
 	}
 }
 
-// send does what a queue item asks for and returns the client that was mailed;
-// none if the address is not on file, or its link is not to be sent any more.
-// For an address that is not on file it does the same up to the sending, on a
-// record that is nobody's: the worker's work must not tell either.
-func (e *engine) send(ctx context.Context, c *Config, it store.Item) (id string, err error) {
+// send does what a queue item asks for. It returns what that is, and the client
+// who was mailed; none if nobody was to be.
+func (e *engine) send(ctx context.Context, c *Config, it store.Item) (what, client string, err error) {
 	var l letter
-	if err := json.Unmarshal(it.Data, &l); err != nil {
-		return "", nil // not ours to guess at; dropped
+	if json.Unmarshal(it.Data, &l) != nil || l.Made < e.floor {
+		// Not ours to guess at, or made before an earlier copy of the store was
+		// put back: dropped.
+		return "mail", "", nil
 	}
+	if l.Session != "" {
+		client, err = e.tell(ctx, c, it.ID, l)
+		return "notice", client, err
+	}
+	client, err = e.sendLink(ctx, c, it, l)
+	return "link", client, err
+}
+
+// sendLink mails a link, unless the address is not on file or the link is not
+// to be sent any more. For an address that is not on file it does the same up
+// to the sending, on a record that is nobody's: the worker's work must not tell
+// either.
+func (e *engine) sendLink(ctx context.Context, c *Config, it store.Item, l letter) (id string, err error) {
 	to, err := address.Parse(l.Address)
-	if err != nil || l.Made < e.floor {
-		return "", nil // made before an earlier copy of the store was put back
+	if err != nil {
+		return "", nil
 	}
 	client, err := c.Clients.ByAddress(ctx, to)
 	if err != nil && !errors.Is(err, directory.ErrNotFound) {
@@ -139,7 +152,7 @@ func (e *engine) send(ctx context.Context, c *Config, it store.Item) (id string,
 func (e *engine) compose(c *Config, it store.Item, to directory.Client, tag string, l letter) (mail.Message, error) {
 	link := e.keys.linkSecret(it.ID)
 	return c.compose(mail.SignIn{
-		ID: string(access.HashOf([]byte("message " + it.ID))), To: to.Email, First: firstName(to),
+		ID: messageID(it.ID), To: to.Email, First: firstName(to),
 		Code: e.keys.mailCode(it.ID), Life: time.Duration(l.Life) * time.Second,
 	}, session.Token(tag, link), session.Token(tag, e.keys.stopSecret(access.HashOf(link))))
 }
@@ -149,10 +162,17 @@ func (c *Config) compose(in mail.SignIn, link, stop string) (mail.Message, error
 	if err != nil {
 		return mail.Message{}, err
 	}
-	base := origin(c.PublicURL) + c.Path
-	in.Link, in.Stop = base+"/link?t="+link, base+"/stop?t="+stop
+	in.Link, in.Stop = c.page("/link", link), c.page("/stop", stop)
 	return letters.SignIn(in)
 }
+
+// page is the URL of one of the gate's pages, for the token in a mail.
+func (c *Config) page(at, token string) string {
+	return origin(c.PublicURL) + c.Path + at + "?t=" + token
+}
+
+// messageID names the mail of a queue item, the same at every attempt.
+func messageID(item string) string { return string(access.HashOf([]byte("message " + item))) }
 
 // Check reports why mails could not be written in this configuration. Else it
 // would be found when the first client waits for one.

@@ -57,11 +57,11 @@ type world struct {
 
 // counted counts what is asked of a store. fail makes every call fail; lose
 // makes changes of which nobody learns that they were made; full leaves no room
-// in the queue.
+// in the queue; refuse makes changes fail and nothing else.
 type counted struct {
 	store.Backend
-	gets, updates, allows, puts, queued atomic.Int64
-	fail, lose, full                    atomic.Bool
+	gets, updates, allows, puts, queued, notices atomic.Int64
+	fail, lose, full, refuse                     atomic.Bool
 }
 
 func (c *counted) down() error {
@@ -83,6 +83,9 @@ func (c *counted) Get(ctx context.Context, key string) (store.Value, error) {
 func (c *counted) Update(ctx context.Context, key string, f func(time.Time, store.Value) (store.Value, error)) error {
 	if err := c.down(); err != nil {
 		return err
+	}
+	if c.refuse.Load() {
+		return fmt.Errorf("too contended: %w", store.ErrUnknown)
 	}
 	err := c.Backend.Update(ctx, key, func(now time.Time, old store.Value) (store.Value, error) {
 		v, err := f(now, old)
@@ -113,14 +116,23 @@ func (c *counted) Put(ctx context.Context, it store.Item) error {
 	if c.full.Load() {
 		return store.ErrFull
 	}
-	c.queued.Add(1)
+	c.count(it.ID).Add(1)
 	return c.Backend.Put(ctx, it)
 }
 
 func (c *counted) Done(ctx context.Context, id string) error {
 	err := c.Backend.Done(ctx, id)
-	c.queued.Add(-1)
+	c.count(id).Add(-1)
 	return err
+}
+
+// count is where a queue item is counted: notices apart, for they are due
+// later, and the clock stands.
+func (c *counted) count(id string) *atomic.Int64 {
+	if strings.HasPrefix(id, "notice-") {
+		return &c.notices
+	}
+	return &c.queued
 }
 
 // testMark is a mark in memory: it stays when the store is put back.
@@ -312,9 +324,22 @@ func (w *world) upstream() []*http.Request {
 	return append([]*http.Request(nil), w.passed...)
 }
 
-// letters waits until n mails have been sent to an address and returns them,
-// newest first.
+// letters waits until n mails with a link have been sent to an address and
+// returns them, newest first.
 func (w *world) letters(email string, n int) []outbox.Entry {
+	w.t.Helper()
+	return w.mails(email, n, func(m outbox.Entry) bool { return link(m) != "" })
+}
+
+// notices is letters, for those that tell of a sign-in; it lets the time pass
+// that they wait.
+func (w *world) notices(email string, n int) []outbox.Entry {
+	w.t.Helper()
+	w.clock.advance(noticeWait)
+	return w.mails(email, n, func(m outbox.Entry) bool { return link(m) == "" })
+}
+
+func (w *world) mails(email string, n int, of func(outbox.Entry) bool) []outbox.Entry {
 	w.t.Helper()
 	deadline := time.After(20 * time.Second)
 	tick := time.NewTicker(2 * time.Millisecond)
@@ -322,7 +347,7 @@ func (w *world) letters(email string, n int) []outbox.Entry {
 	for {
 		var got []outbox.Entry
 		for _, m := range w.rt.Outbox().Messages() {
-			if m.To == email {
+			if m.To == email && of(m) {
 				got = append(got, m)
 			}
 		}
@@ -374,7 +399,7 @@ func (w *world) signIn(email string, more ...string) *browser {
 	b := w.browser()
 	have := 0
 	for _, m := range w.rt.Outbox().Messages() {
-		if m.To == email {
+		if m.To == email && link(m) != "" {
 			have++
 		}
 	}

@@ -1,0 +1,157 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/portalgate/portalgate/internal/assertion"
+	"github.com/portalgate/portalgate/internal/store"
+)
+
+func init() { caddy.RegisterModule(adminAPI{}) }
+
+// adminAPI is what the operator's commands talk to, on Caddy's admin endpoint,
+// which looks after Host and Origin:
+//
+//	GET  /portalgate/<gate>/keys         the keys that sign assertions
+//	POST /portalgate/<gate>/keys/rotate  {"compromised": true}, or nothing
+//
+// It has no Provision: an admin endpoint stays where the configuration it came
+// with was refused, and would then serve gates that never started. Each
+// request looks up what is running.
+type adminAPI struct{}
+
+// CaddyModule returns the Caddy module information.
+func (adminAPI) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "admin.api.portalgate",
+		New: func() caddy.Module { return new(adminAPI) },
+	}
+}
+
+// Routes implements caddy.AdminRouter.
+func (adminAPI) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{
+		{Pattern: "/portalgate/{gate}/keys", Handler: gateRoute(http.MethodGet, listKeys)},
+		{Pattern: "/portalgate/{gate}/keys/rotate", Handler: gateRoute(http.MethodPost, rotateKeys)},
+	}
+}
+
+// keySet is the answer of both key routes.
+type keySet struct {
+	Keys []assertion.Published `json:"keys"`
+}
+
+// rotation is what POST keys/rotate takes.
+type rotation struct {
+	// Compromised says that the keys may be in wrong hands.
+	Compromised bool `json:"compromised"`
+}
+
+func listKeys(g *liveGate, r *http.Request) (any, error) {
+	keys, err := g.runtime.SigningKeys(r.Context())
+	return keySet{keys}, err
+}
+
+func rotateKeys(g *liveGate, r *http.Request) (any, error) {
+	var in rotation
+	if err := decodeBody(r, &in); err != nil {
+		return nil, err
+	}
+	keys, err := g.runtime.RotateSigningKeys(r.Context(), in.Compromised)
+	return keySet{keys}, err
+}
+
+// gateRoute makes one call on the gate that the path names a route. What serve
+// returns is the answer, as JSON.
+func gateRoute(method string, serve func(*liveGate, *http.Request) (any, error)) caddy.AdminHandler {
+	return caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Cache-Control", "no-store")
+		if r.Method != method {
+			w.Header().Set("Allow", method)
+			return apiError(http.StatusMethodNotAllowed, fmt.Errorf("%s takes %s only", r.URL.Path, method))
+		}
+		g, err := runningGate(r.PathValue("gate"))
+		if err != nil {
+			return apiError(http.StatusNotFound, err)
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		out, err := serve(g, r)
+		if err != nil {
+			return answerable(err)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		return json.NewEncoder(w).Encode(out)
+	})
+}
+
+// runningGate returns a gate of the configuration that is running now.
+func runningGate(name string) (*liveGate, error) {
+	app, err := caddy.ActiveContext().AppIfConfigured("portalgate")
+	if err != nil {
+		return nil, noGate(name, nil)
+	}
+	return app.(*App).gate(name)
+}
+
+// maxBody bounds what is asked of the admin endpoint, in bytes.
+const maxBody = 4 << 10
+
+// decodeBody reads a request's body: nothing, or one JSON object without
+// members that nobody asked for.
+func decodeBody(r *http.Request, into any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err == nil && d.More() {
+		err = errors.New("more than one value")
+	}
+	if _, long := errors.AsType[*http.MaxBytesError](err); long {
+		return apiError(http.StatusRequestEntityTooLarge, err)
+	}
+	if err != nil {
+		return apiError(http.StatusBadRequest, fmt.Errorf("reading the request: %s", strings.TrimPrefix(err.Error(), "json: ")))
+	}
+	return nil
+}
+
+// answerable is the answer to a call that went wrong. Whoever asked learns what
+// they can do about it; Caddy logs the whole error.
+//
+//   - 409 if what was asked for has to wait
+//   - 503 if the store cannot tell
+//   - 500 for all else
+func answerable(err error) error {
+	if _, done := errors.AsType[caddy.APIError](err); done {
+		return err
+	}
+	if early, ok := errors.AsType[*assertion.TooSoonError](err); ok {
+		return apiError(http.StatusConflict, early)
+	}
+	if errors.Is(err, store.ErrUnknown) {
+		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err,
+			Message: "the store does not answer, so it is not known whether anything was done; the server's log says more"}
+	}
+	return caddy.APIError{HTTPStatus: http.StatusInternalServerError, Err: err,
+		Message: "that did not work; the server's log says more"}
+}
+
+// apiError is an error that may be told as it is.
+func apiError(status int, err error) error {
+	return caddy.APIError{HTTPStatus: status, Err: err}
+}
+
+// Interface guards
+var _ caddy.AdminRouter = (*adminAPI)(nil)
