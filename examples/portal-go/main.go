@@ -131,22 +131,6 @@ func messages(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// form shows a form, and what came back.
-func form(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	if err := r.ParseForm(); err != nil {
-		http.Error(w, "The form could not be read.", http.StatusBadRequest)
-		return
-	}
-	var sent []row
-	if r.Method == http.MethodPost {
-		for _, name := range []string{"phone", "day", "note"} {
-			sent = append(sent, row{name, r.PostForm.Get(name)})
-		}
-	}
-	show(w, r, "form.html", "Ask for a visit", sent)
-}
-
 func live(w http.ResponseWriter, r *http.Request) { show(w, r, "live.html", "Live", nil) }
 
 // me answers programs.

@@ -118,6 +118,7 @@ func TestPages(t *testing.T) {
 		{"/", "<td>[magic_link]</td>"},
 		{"/", `href="/sign-in/sign-out"`},
 		{"/", `href="/sign-in/sessions"`},
+		{"/", `src="/sign-in/session.js"`},
 		{"/messages", "Your next visit"},
 		{"/form", `<textarea id="note"`},
 		{"/live", `src="/assets/live.js"`},
