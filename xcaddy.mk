@@ -16,6 +16,7 @@ help:
 	@echo 'make -f xcaddy.mk build   bin/portalgate: Caddy with Portalgate'
 	@echo 'make -f xcaddy.mk test    format, vet and all tests, with the race detector'
 	@echo 'make -f xcaddy.mk proof   the tests at the sizes we publish, and their figures'
+	@echo 'make -f xcaddy.mk bench   what the gate costs a request, next to bare Caddy (10 minutes)'
 	@echo 'make -f xcaddy.mk xcaddy  bin/caddy, built by xcaddy where that is installed'
 
 build:
@@ -67,6 +68,9 @@ proof: tools $(AXE)
 		/^--- FAIL|^FAIL|^panic:/' bin/proof.log; \
 	echo "the whole output is in bin/proof.log"; exit $$status
 
+bench: build
+	@go run ./internal/bench -gate bin/portalgate
+
 xcaddy:
 	@command -v xcaddy >/dev/null || { echo 'xcaddy is not installed; `make -f xcaddy.mk build` needs only Go'; exit 1; }
 	@mkdir -p bin
@@ -94,4 +98,4 @@ $(AXE): internal/browsertest/package-lock.json
 	npm ci --prefix internal/browsertest
 	@touch $@
 
-.PHONY: help build run test proof xcaddy tools
+.PHONY: help build run test proof bench xcaddy tools

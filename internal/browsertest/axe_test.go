@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
@@ -252,6 +253,13 @@ func TestInboxCanBeUsedByEverybody(t *testing.T) {
 	b.visit("http://" + site.addr + "/mail")
 	b.until("the mail", "location.pathname == '/mail'")
 	b.photograph("mail", pictures)
+	h := openHouse(t, willow(), false)
+	h.visitor().signIn("ada@example.com", 1)
+	h.advance(10 * time.Second)
+	site.page("/notice", h.notice("ada@example.com", 1).HTML)
+	b.visit("http://" + site.addr + "/notice")
+	b.until("the notice", "location.pathname == '/notice'")
+	b.photograph("notice", pictures)
 	if said := append(b.complaints(), owner.first.complaints()...); len(said) > 0 {
 		t.Errorf("the browser complains: %q", said)
 	}

@@ -6,6 +6,7 @@ package browsertest
 import (
 	"encoding/json"
 	"html"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -21,6 +22,7 @@ type catalogue struct {
 	logo  []byte
 	names []string
 	pages map[string]*shown
+	mails string // what notices say
 }
 
 func (c *catalogue) add(name string, p *shown) *shown {
@@ -185,6 +187,16 @@ func (c *catalogue) stopping() {
 	v.send(v.get(link(m)), "/sign-in/link")
 	late := c.add("stop-late", v.get(stopOf(m)))
 	c.add("signed-out-all", v.send(late, "/sign-in/stop", "all", "1"))
+
+	new := h.visitor()
+	new.signIn("bob@example.com", 1)
+	h.advance(10 * time.Second)
+	notice := h.notice("bob@example.com", 1)
+	c.mails += notice.Subject + notice.Text
+	stop = c.add("stop-session", other.get(stopOf(notice)))
+	c.add("stop-session-known", new.get(stopOf(notice)))
+	c.add("stop-session-wrong", other.send(stop, "/sign-in/stop", "email", "ada@example.com"))
+	c.add("stop-session-done", other.send(stop, "/sign-in/stop", "email", "bob@example.com"))
 }
 
 // signedIn is what a client who is signed in finds.
@@ -230,6 +242,9 @@ func (c *catalogue) ended() {
 func (c *catalogue) broken() {
 	h := openHouse(c.t, willow(), false)
 	v := h.visitor()
+	form := url.Values{"note": {"half a sentence"}}
+	c.add("form-late", v.do("POST", "/form", form, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Site", "same-origin"))
+	c.add("form-late-crossed", v.do("POST", "/form", form, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Site", "cross-site"))
 	c.add("odd", v.do("POST", "/sign-in/magic-link", nil, "Content-Type", "text/plain"))
 	c.add("plain", v.do("POST", "/sign-in/magic-link", nil, "Host", "elsewhere.example"))
 	c.add("crossed-email", h.visitor().do("POST", "/sign-in/magic-link", v.get("/sign-in/magic-link").forms["/sign-in/magic-link"], "Sec-Fetch-Site", "cross-site"))
@@ -272,10 +287,14 @@ func TestEveryPageIsInTheCatalogue(t *testing.T) {
 		t.Fatal(err)
 	}
 	var all strings.Builder
-	for _, p := range everyPage(t).pages {
+	c := everyPage(t)
+	for _, p := range c.pages {
 		_, body, _ := strings.Cut(p.body, "<body>")
 		all.WriteString(plain(body))
 	}
+	all.WriteString(c.mails)
+	// What session.js says is in TestWarningCanBeUsedByEverybody.
+	all.WriteString(warned)
 	for key, text := range texts {
 		if strings.HasPrefix(key, "mail.") || strings.HasPrefix(key, "time.") || strings.HasPrefix(key, "all.page") {
 			continue

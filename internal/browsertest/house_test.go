@@ -45,6 +45,9 @@ type house struct {
 	h     atomic.Pointer[gate.Handler]
 	clock atomic.Int64
 	store faulty
+	// before, if set, sees every request first, and may answer it instead.
+	before func(http.ResponseWriter, *http.Request) bool
+	portal string // what every page of the portal is
 }
 
 // faulty is a store whose plug can be pulled.
@@ -83,7 +86,7 @@ c-long,wolfeschlegelsteinhausenbergerdorff.hubert.blaine@psychotherapy-practice.
 // openHouse starts a gate of a practice. Limits are wide unless set.
 func openHouse(t testing.TB, practice ui.Practice, reveal bool) *house {
 	t.Helper()
-	h := &house{t: t}
+	h := &house{t: t, portal: "the portal"}
 	h.clock.Store(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC).UnixNano())
 	server := httptest.NewServer(http.HandlerFunc(h.serve))
 	h.url = server.URL
@@ -145,9 +148,14 @@ func (h *house) now() time.Time          { return time.Unix(0, h.clock.Load()) }
 func (h *house) advance(d time.Duration) { h.clock.Add(int64(d)) }
 
 func (h *house) serve(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", h.now().UTC().Format(http.TimeFormat))
+	if h.before != nil && h.before(w, r) {
+		return
+	}
 	ip, _ := netip.ParseAddrPort(r.RemoteAddr)
 	err := h.h.Load().ServeHTTP(w, r.WithContext(r.Context()), gate.Front{IP: ip.Addr()}, func(w http.ResponseWriter, _ *http.Request) error {
-		_, err := io.WriteString(w, "the portal")
+		w.Header().Set("Content-Security-Policy", "default-src 'self'")
+		_, err := io.WriteString(w, h.portal)
 		return err
 	})
 	if err != nil {
@@ -268,13 +276,30 @@ func (v *visitor) ask(email string, fields ...string) *shown {
 func (v *visitor) signIn(email string, n int, fields ...string) {
 	v.h.t.Helper()
 	v.ask(email, fields...)
-	if p := v.send(v.get(link(v.h.letter(email, n))), "/sign-in/link"); p.body != "the portal" {
+	if p := v.send(v.get(link(v.h.letter(email, n))), "/sign-in/link"); p.body != v.h.portal {
 		v.h.t.Fatalf("signing in ended on %s", p.body)
 	}
 }
 
-// letter waits for the n-th mail to an address, counted from 1.
+// letter waits for the n-th sign-in mail to an address, counted from 1.
 func (h *house) letter(email string, n int) outbox.Entry {
+	h.t.Helper()
+	return h.mail(email, n, link)
+}
+
+// notice waits for the n-th notice of a sign-in somewhere new.
+func (h *house) notice(email string, n int) outbox.Entry {
+	h.t.Helper()
+	return h.mail(email, n, func(m outbox.Entry) string {
+		if link(m) != "" {
+			return ""
+		}
+		return stopOf(m)
+	})
+}
+
+// mail waits for the n-th mail to an address that has something in it.
+func (h *house) mail(email string, n int, has func(outbox.Entry) string) outbox.Entry {
 	h.t.Helper()
 	deadline := time.After(patience)
 	tick := time.NewTicker(2 * time.Millisecond)
@@ -282,7 +307,7 @@ func (h *house) letter(email string, n int) outbox.Entry {
 	for {
 		var found []outbox.Entry
 		for _, m := range h.rt.Outbox().Messages() {
-			if m.To == email {
+			if m.To == email && has(m) != "" {
 				found = append(found, m)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
+	"github.com/portalgate/portalgate/internal/mail/outbox"
 	"github.com/portalgate/portalgate/internal/testgate"
 )
 
@@ -25,8 +26,26 @@ func askFor(t testing.TB, g *testgate.Gate, email string, as ...chromedp.CreateB
 	owner.first.fill("email", email)
 	owner.first.press("Send link")
 	owner.first.sees("Check your email")
-	m := g.Mail(email, 1)
+	m := letter(t, g, email, 1)
 	return owner, link(m), stopOf(m)
+}
+
+// letter waits for the n-th sign-in mail to an address, counted from 1.
+func letter(t testing.TB, g *testgate.Gate, email string, n int) (m outbox.Entry) {
+	t.Helper()
+	testgate.Wait(t, "a sign-in mail", func() bool {
+		var found []outbox.Entry
+		for _, m := range g.Messages() { // newest first
+			if m.To == email && link(m) != "" {
+				found = append(found, m)
+			}
+		}
+		if len(found) >= n {
+			m = found[len(found)-n]
+		}
+		return m.ID != ""
+	})
+	return m
 }
 
 // unused fails the test if the link was used or the profile has a session, and

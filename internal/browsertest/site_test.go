@@ -15,7 +15,8 @@ import (
 // site is a web site of the test's own, behind the gate or elsewhere, that
 // remembers what browsers told it.
 type site struct {
-	addr string
+	addr    string
+	control string // Cache-Control
 
 	mu    sync.Mutex
 	pages map[string]string
@@ -23,13 +24,15 @@ type site struct {
 }
 
 func newSite(t testing.TB) *site {
-	s := &site{pages: map[string]string{}}
+	s := &site{control: "no-store", pages: map[string]string{}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.seen = append(s.seen, r.RequestURI+" from "+r.Referer())
 		w.Header().Set("Content-Type", "text/html")
-		w.Header().Set("Cache-Control", "no-store")
+		if s.control != "" {
+			w.Header().Set("Cache-Control", s.control)
+		}
 		io.WriteString(w, "<!doctype html><title>-</title>"+s.pages[r.URL.Path])
 	}))
 	t.Cleanup(server.Close)

@@ -38,14 +38,8 @@ func (g *Gate) run(log, path string, args ...string) *process {
 		g.t.Fatal(err)
 	}
 	defer out.Close()
-	cmd := exec.Command(path, args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = g.Dir, out, out
-	cmd.Env = append(os.Environ(),
-		"HOME="+g.Dir, "XDG_DATA_HOME="+g.File("data"), "XDG_CONFIG_HOME="+g.File("config"),
-		"GORACE=halt_on_error=0")
-	if g.CertFile != "" {
-		cmd.Env = append(cmd.Env, "SSL_CERT_FILE="+g.CertFile)
-	}
+	cmd := g.command(path, args...)
+	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		g.t.Fatal(err)
 	}
@@ -55,6 +49,19 @@ func (g *Gate) run(log, path string, args ...string) *process {
 		close(p.done)
 	}()
 	return p
+}
+
+// command is a program that has this gate's files for its home.
+func (g *Gate) command(path string, args ...string) *exec.Cmd {
+	cmd := exec.Command(path, args...)
+	cmd.Dir = g.Dir
+	cmd.Env = append(os.Environ(),
+		"HOME="+g.Dir, "XDG_DATA_HOME="+g.File("data"), "XDG_CONFIG_HOME="+g.File("config"),
+		"GORACE=halt_on_error=0")
+	if g.CertFile != "" {
+		cmd.Env = append(cmd.Env, "SSL_CERT_FILE="+g.CertFile)
+	}
+	return cmd
 }
 
 func (p *process) ended() bool {
@@ -129,7 +136,7 @@ func (g *Gate) wait() {
 		if g.gate.ended() {
 			g.t.Fatalf("the gate ended: %v\n%s", g.gate.err, g.gate.tail())
 		}
-		for _, u := range []string{g.URL + "/.well-known/portalgate/jwks.json", g.Inbox + "/messages.json", g.Admin + "/config/"} {
+		for _, u := range g.answers {
 			res, err := client.Get(u)
 			if err != nil {
 				return false

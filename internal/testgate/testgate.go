@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,12 +46,17 @@ type Options struct {
 	Global, Site, Gate string
 	// Handler is the portalgate directive's block. Default: public /assets/*.
 	Handler string
+	// Proxy are more lines for the reverse_proxy directive's block.
+	Proxy string
 	// Clients is a CSV. Default: Sample.
 	Clients string
 	// Upstream is host:port. Default: the sample portal, started for this gate.
 	Upstream string
 	// TLS makes it https, with a certificate that Client trusts.
 	TLS bool
+	// Bare leaves the gate and its inbox out: Caddy with a reverse proxy, to
+	// compare with. It needs an Upstream, which answers 200 to GET /.
+	Bare bool
 }
 
 // Gate is a running gate. Its addresses stay through Restart.
@@ -68,8 +74,10 @@ type Gate struct {
 	Roots    *x509.CertPool
 	CertFile string
 
-	t    testing.TB
-	gate *process
+	t       testing.TB
+	gate    *process
+	answers []string        // URLs that answer 200 when it is up
+	shared  *http.Transport // of all visitors
 }
 
 // Start starts a gate and stops it when the test is over. The test fails if
@@ -98,8 +106,12 @@ func Start(t testing.TB, o Options) *Gate {
 	if g.Upstream == "" {
 		g.startPortal()
 	}
+	g.answers = []string{g.URL + "/.well-known/portalgate/jwks.json", g.Inbox + "/messages.json", g.Admin + "/config/"}
+	if o.Bare {
+		g.answers = []string{g.URL + "/", g.Admin + "/config/"}
+	}
 	g.Write("Caddyfile", g.Caddyfile(o))
-	g.gate = g.run("gate.log", Build(t), "run", "--config", g.File("Caddyfile"), "--adapter", "caddyfile")
+	g.Launch()
 	t.Cleanup(func() { g.gate.stop(t) })
 	g.wait()
 	return g
@@ -119,6 +131,27 @@ func (g *Gate) Caddyfile(o Options) string {
 	scheme, port := g.port(g.URL)
 	_, inbox := g.port(g.Inbox)
 	_, admin := g.port(g.Admin)
+	if o.Bare {
+		return fmt.Sprintf(`{
+	admin localhost:%s
+	auto_https off
+	persist_config off
+	grace_period 2s
+	debug
+	%s
+}
+%s://:%s {
+	bind 127.0.0.1
+	log
+	%s
+	%s
+	reverse_proxy %s {
+		stream_close_delay 1h
+		%s
+	}
+}
+`, admin, o.Global, scheme, port, site, o.Site, g.Upstream, o.Proxy)
+	}
 	return fmt.Sprintf(`{
 	admin localhost:%[1]s
 	auto_https off
@@ -147,13 +180,14 @@ func (g *Gate) Caddyfile(o Options) string {
 	}
 	reverse_proxy %[11]s {
 		stream_close_delay 1h
+		%[14]s
 	}
 }
 http://:%[12]s {
 	bind 127.0.0.1
 	portalgate_inbox %[13]s
 }
-`, admin, o.Global, g.URL, g.File("clients.csv"), o.Gate, scheme, port, site, o.Site, handler, g.Upstream, inbox, o.Name)
+`, admin, o.Global, g.URL, g.File("clients.csv"), o.Gate, scheme, port, site, o.Site, handler, g.Upstream, inbox, o.Name, o.Proxy)
 }
 
 func (g *Gate) port(u string) (scheme, port string) {
@@ -214,9 +248,13 @@ func (g *Gate) Mail(to string, n int) outbox.Entry {
 	return mails[len(mails)-n]
 }
 
+// reloads are sent on connections of their own: a reload ends the admin API's
+// server and may take an idle connection with it at the worst moment.
+var reloads = http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
 // Reload makes a Caddyfile the running configuration, or returns why not.
 func (g *Gate) Reload(caddyfile string) error {
-	res, err := http.Post(g.Admin+"/load", "text/caddyfile", strings.NewReader(caddyfile))
+	res, err := reloads.Post(g.Admin+"/load", "text/caddyfile", strings.NewReader(caddyfile))
 	if err != nil {
 		return err
 	}
@@ -228,13 +266,26 @@ func (g *Gate) Reload(caddyfile string) error {
 	return nil
 }
 
+// Command returns the portalgate command for this gate's files and home, to be
+// run beside it.
+func (g *Gate) Command(args ...string) *exec.Cmd { return g.command(Build(g.t), args...) }
+
+// PID returns the process id of the gate as it runs now.
+func (g *Gate) PID() int { return g.gate.cmd.Process.Pid }
+
 // Kill kills the gate as a power cut would. Restart starts it again.
 func (g *Gate) Kill() { g.gate.kill() }
+
+// Launch starts the gate on its files, after Kill, and does not wait for it.
+func (g *Gate) Launch() {
+	g.t.Helper()
+	g.gate = g.run("gate.log", Build(g.t), "run", "--config", g.File("Caddyfile"), "--adapter", "caddyfile")
+}
 
 // Restart starts the gate on its files again, after Kill.
 func (g *Gate) Restart() {
 	g.t.Helper()
-	g.gate = g.run("gate.log", Build(g.t), "run", "--config", g.File("Caddyfile"), "--adapter", "caddyfile")
+	g.Launch()
 	g.wait()
 }
 
