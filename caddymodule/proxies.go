@@ -35,7 +35,8 @@ func (g *liveGate) reportForwarded(r *http.Request) {
 func (g *liveGate) reportCircle(r *http.Request) {
 	peer, write := trustIn(r)
 	because := "it came over plain http, and the peer is not trusted to say otherwise: " +
-		"if it is your own proxy and ends TLS, write the lines that follow into the global options and have it send X-Forwarded-Proto: https"
+		"if it is your own proxy and ends TLS, write the lines that follow into the global options and have it send X-Forwarded-Proto: https; " +
+		"if you do not know it, do not trust it, for anybody can make a visit look so"
 	switch {
 	case r.TLS != nil || forwardedHTTPS(r):
 		because = "it came to a host that is not that of public_url: if the peer is your own proxy, have it pass on the Host header that it gets"
@@ -44,7 +45,7 @@ func (g *liveGate) reportCircle(r *http.Request) {
 		because = "it came over plain http, and the proxy does not say otherwise: have it send X-Forwarded-Proto: https"
 		write = ""
 	}
-	g.config.Log.Error("a visit was sent to public_url and came back as it was",
+	g.config.Log.Warn("a visit was sent to public_url and came back as it was",
 		zap.String("gate", g.config.Name), zap.String("peer", peer), zap.String("because", because), zap.String("write", write))
 }
 

@@ -26,6 +26,7 @@ type house struct {
 	upstream    string
 	stop        func() // the upstream
 	host        string // that requests are for, whichever server gets them
+	site        string // more lines for the bare site
 
 	bare, gate *server
 }
@@ -76,7 +77,7 @@ func (h *house) restart(ctx context.Context, bareFirst bool) error {
 	}
 	h.bare, h.gate = nil, nil
 	starts := []func() error{
-		func() (err error) { h.bare, err = h.start(ctx, "bare", freePort(), "", ""); return err },
+		func() (err error) { h.bare, err = h.start(ctx, "bare", freePort(), "", h.site); return err },
 		func() (err error) { h.gate, err = h.startGate(ctx); return err },
 	}
 	if !bareFirst {

@@ -22,6 +22,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -51,11 +52,14 @@ type view struct {
 	// unread uses each session once, the first time that this process hears
 	// of it, where all others use them in turn, again and again.
 	unread bool
+	// same has the bare side send the same headers to the upstream as the gate
+	// does, from its configuration: what is left is the gate's own cost.
+	same bool
 }
 
 var (
 	full = options{rounds: 10, span: 1500 * time.Millisecond, crowds: []crowd{
-		{sessions: 1, views: []view{{conns: 8}, {conns: 64}}},
+		{sessions: 1, views: []view{{conns: 8}, {conns: 8, same: true}, {conns: 64}}},
 		{sessions: 1000, views: []view{{conns: 8}, {conns: 64}}},
 		{sessions: 100_000, fresh: true, views: []view{{conns: 64, unread: true}, {conns: 64}}},
 		{sessions: 100_000, views: []view{{conns: 64}}},
@@ -66,6 +70,9 @@ var (
 	}}
 )
 
+// atMost is when it gives up. It takes half of that where much else is running.
+const atMost = 20 * time.Minute
+
 func main() {
 	serveIfUpstream()
 	binary := flag.String("gate", "bin/portalgate", "the `binary` to measure")
@@ -75,6 +82,8 @@ func main() {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
 	o := full
 	if *brief {
 		o = short
@@ -127,6 +136,10 @@ func meet(ctx context.Context, o options, c crowd, done func(view, table)) (err 
 		}
 	}()
 	for _, v := range c.views {
+		h.site = ""
+		if v.same {
+			h.site = sameHeaders
+		}
 		t, err := h.measure(ctx, o, c, v)
 		if err != nil {
 			return fmt.Errorf("%s: %w", v.name(c), err)
@@ -136,12 +149,21 @@ func meet(ctx context.Context, o options, c crowd, done func(view, table)) (err 
 	return nil
 }
 
+// sameHeaders has Caddy take the cookies out and put in what a gate would.
+var sameHeaders = fmt.Sprintf(`request_header -Cookie
+	request_header Portalgate-Assertion %s
+	request_header Remote-User c000000
+	request_header Remote-Email client000000@example.com
+	request_header Remote-Name "Client 000000"`, strings.Repeat("Aa0", 213))
+
 // name says what a view measures.
 func (v view) name(c crowd) string {
 	s := fmt.Sprintf("%d connections, ", v.conns)
 	switch {
 	case v.unread:
 		return s + "sessions never seen before by the process"
+	case c.sessions == 1 && v.same:
+		return s + "1 session, the bare side told to send the same headers"
 	case c.sessions == 1:
 		return s + "1 session"
 	case c.sessions >= 10_000 && c.fresh:

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"time"
@@ -20,17 +21,8 @@ func preamble(w io.Writer, o options) error {
 	if err != nil {
 		return fmt.Errorf("%s is no Go program: %v", o.binary, err)
 	}
-	commit, changed := "unknown", ""
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			commit = s.Value[:min(len(s.Value), 12)]
-		case s.Key == "vcs.modified" && s.Value == "true":
-			changed = " with changes not committed"
-		}
-	}
-	fmt.Fprintf(w, "commit %s%s, %s, %s/%s, %s, %d processors, load at the start %s\n\n",
-		commit, changed, info.GoVersion, runtime.GOOS, runtime.GOARCH, processor(), runtime.NumCPU(), load())
+	fmt.Fprintf(w, "commit %s, %s, %s/%s, %s, %d processors, load at the start %s\n\n",
+		commit(), info.GoVersion, runtime.GOOS, runtime.GOARCH, processor(), runtime.NumCPU(), load())
 	fmt.Fprintf(w, `bare is Caddy with reverse_proxy, gate the same with portalgate in front of it:
 one binary, one upstream (a process of its own, 1 KB an answer), the same
 requests, all on loopback. Each connection sends its next request when it has
@@ -43,6 +35,15 @@ bounds of its 95 %% confidence interval (Student's t of the log-ratios): if they
 have 0 between them, there may be no difference.
 `, o.rounds, o.span, o.span/legs)
 	return nil
+}
+
+// commit returns what the binary was just built from.
+func commit() string {
+	out, err := exec.Command("git", "describe", "--always", "--dirty").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // processor returns the processor's name, or the next best.

@@ -20,9 +20,12 @@ import (
 type desk struct {
 	*house
 	asked, pressed atomic.Int64 // requests for /sign-in/session
-	fault          atomic.Value // func(http.ResponseWriter): what stands in for an answer of it
+	fault          atomic.Pointer[fault]
 	tabs           []*tab
 }
+
+// fault stands in for an answer of /sign-in/session, unless it returns false.
+type fault func(http.ResponseWriter, *http.Request) bool
 
 // The page has the strictest policy under which the script can load at all,
 // and rules that would make a dialog without its own unreadable.
@@ -49,9 +52,8 @@ func openDesk(t testing.TB) *desk {
 			if d.asked.Add(1); r.Method == http.MethodPost {
 				d.pressed.Add(1)
 			}
-			if fault, ok := d.fault.Load().(func(http.ResponseWriter)); ok && fault != nil {
-				fault(w)
-				return true
+			if f := d.fault.Load(); f != nil {
+				return (*f)(w, r)
 			}
 		}
 		return false

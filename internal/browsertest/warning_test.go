@@ -241,36 +241,40 @@ func TestAsleep(t *testing.T) {
 func TestUnknownIsNotSignedOut(t *testing.T) {
 	t.Parallel()
 	d := openDesk(t)
-	faults := []func(http.ResponseWriter){
-		func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
-		func(w http.ResponseWriter) {
-			w.Header().Set("Content-Type", "application/problem+json")
-			w.WriteHeader(http.StatusServiceUnavailable)
-			io.WriteString(w, `{"type":"urn:portalgate:problem:unavailable","status":503}`)
-		},
-		func(w http.ResponseWriter) { io.WriteString(w, "<!doctype html><title>Hotel WiFi</title>") },
-		func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) },
-		func(w http.ResponseWriter) { io.WriteString(w, "null") },
+	answers := func(kind string, status int, body string) fault {
+		return func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Content-Type", kind)
+			w.WriteHeader(status)
+			io.WriteString(w, body)
+			return true
+		}
 	}
-	d.fault.Store(faults[0])
+	faults := []fault{
+		func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) },
+		answers("application/problem+json", 503, `{"type":"urn:portalgate:problem:unavailable","status":503}`),
+		answers("text/html", 200, "<!doctype html><title>Hotel WiFi</title>"),
+		answers("text/plain", 502, ""),
+		answers("application/json", 200, "null"),
+	}
+	d.fault.Store(&faults[0])
 	b := d.tab(newProfile(t))
 	d.pass(26 * time.Minute)
 	for _, f := range faults {
-		d.fault.Store(f)
+		d.fault.Store(&f)
 		d.pass(30 * time.Second)
 		b.shows("While asking fails", "")
 	}
-	d.fault.Store((func(http.ResponseWriter))(nil))
+	d.fault.Store(nil)
 	d.pass(30 * time.Second)
 	b.shows("When it works again", warned)
 	for _, f := range faults {
-		d.fault.Store(f)
+		d.fault.Store(&f)
 		b.press("Stay signed in")
 		d.settle()
 		d.pass(5 * time.Second)
 		b.shows("After a press that went nowhere", warned)
 	}
-	d.fault.Store((func(http.ResponseWriter))(nil))
+	d.fault.Store(nil)
 	b.press("Stay signed in")
 	b.until("the dialog to go", "!document.querySelector('dialog')")
 	for _, w := range b.complaints() {
@@ -278,6 +282,36 @@ func TestUnknownIsNotSignedOut(t *testing.T) {
 			t.Errorf("the script throws: %s", w)
 		}
 	}
+}
+
+// TestStaleAnswer lets an answer to a question come in after the press that was
+// made meanwhile. It tells of a time that is past, and must not bring the
+// warning back.
+func TestStaleAnswer(t *testing.T) {
+	t.Parallel()
+	d := openDesk(t)
+	b := d.tab(newProfile(t))
+	d.pass(28*time.Minute + 5*time.Second)
+	b.shows("After 28:05", warned)
+	stale := must[string](b, "fetch('/sign-in/session').then(r => r.text())")
+	asked, let := make(chan struct{}), make(chan struct{})
+	late := fault(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPost || d.fault.Swap(nil) == nil {
+			return false
+		}
+		close(asked)
+		<-let
+		io.WriteString(w, stale)
+		return true
+	})
+	d.fault.Store(&late)
+	must[any](b, "pass(15000)")
+	<-asked
+	b.press("Stay signed in")
+	b.until("the dialog to go", "!document.querySelector('dialog')")
+	close(let)
+	d.settle()
+	b.shows("After the old answer", "")
 }
 
 // TestNobodySignedIn is a public page of the portal: the script asks once, and

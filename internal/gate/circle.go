@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/portalgate/portalgate/internal/ui"
 )
 
 // A visit that comes to another address than the public URL is sent there, and
@@ -26,6 +28,29 @@ const (
 	circleLife = 10 * time.Second
 	circleMost = 2 // how often one address is sent on in that time
 )
+
+// elsewhere answers what came to another host or without TLS: a visit is sent
+// to the gate's one origin, anything else is not for this server.
+func (v *visit) elsewhere() {
+	if v.r.Method != http.MethodGet && v.r.Method != http.MethodHead {
+		v.show(ui.Page{
+			Status: http.StatusMisdirectedRequest, Title: "plain.title", Body: []ui.Block{ui.Lead("plain.lead")},
+		})
+		return
+	}
+	if v.circling() {
+		v.endCircle()
+		return
+	}
+	to := v.original.RequestURI()
+	if !strings.HasPrefix(to, "/") {
+		to = "/" // "GET http:.evil.example" would go on with the name of our host
+	}
+	v.w.Header().Set("Location", v.issuer+to)
+	v.w.Header().Set("Referrer-Policy", "no-referrer")
+	v.w.Header().Set("Cache-Control", "no-store") // or a browser goes in a circle by itself, mended or not
+	v.w.WriteHeader(http.StatusPermanentRedirect)
+}
 
 // circling reports whether the visit goes round in a circle, and counts that
 // it is sent on if it does not.
@@ -64,4 +89,11 @@ func (v *visit) endCircle() {
 		return
 	}
 	v.show(v.downPage())
+}
+
+// downPage says that something of ours has stopped.
+func (v *visit) downPage() ui.Page {
+	return ui.Page{Status: http.StatusServiceUnavailable, Title: "down.title", Body: []ui.Block{
+		ui.Lead("down.lead"), ui.Text("down.next"), ui.Link{Key: "down.button", Href: v.Path, Weight: ui.Main},
+	}}
 }

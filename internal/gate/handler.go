@@ -72,11 +72,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, f Front, nex
 	}
 	v.path = v.original.Path
 	defer v.settle(wasRefused) // unless it was settled before
-	if v.asksHealth() {
-		v.settle(wasOwn)
-		v.health()
-		return nil
-	}
 	_, own := h.routes[v.path]
 	own = own || v.path == h.Path || strings.HasPrefix(v.path, h.Path+"/")
 	if own {
@@ -86,6 +81,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, f Front, nex
 		f.SkipLog(r) // the log would keep the URI, the Referer and the answer's Location
 	}
 	switch {
+	case v.asksHealth():
+		v.settle(wasOwn)
+		v.health()
+		return nil
 	case r.Method == http.MethodTrace || r.Method == "TRACK" || r.Method == http.MethodConnect && r.Header[":protocol"] == nil:
 		w.Header().Set("Allow", "GET, HEAD, POST")
 		v.problem(http.StatusMethodNotAllowed, "method", "This method is not served.")
@@ -209,7 +208,26 @@ func (v *visit) forward(who *session.Visitor, next Next) error {
 	v.settle(wasSignedIn)
 	ctx, stream := v.eng.records.Follow(v.r.Context(), who, long)
 	defer stream.Close()
+	if v.r.Body != nil && v.r.Body != http.NoBody {
+		defer stopReading(ctx, v.w)()
+	}
 	return next(&cleaner{ResponseWriter: v.w}, v.r.WithContext(ctx))
+}
+
+// stopReading stops the reading of a request's body when ctx is done. Whoever
+// reads it would go on until the client sends more, and so would net/http,
+// which reads on after the handler before it lets the client know.
+func stopReading(ctx context.Context, w http.ResponseWriter) (stop func()) {
+	done := make(chan struct{})
+	off := context.AfterFunc(ctx, func() {
+		defer close(done)
+		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // a server that has no such thing reads on
+	})
+	return func() {
+		if !off() {
+			<-done // w is not to be used after the handler
+		}
+	}
 }
 
 // staysOpen reports whether a request is for a connection that stays open by
@@ -261,29 +279,6 @@ func (c *cleaner) FlushError() error {
 // Unwrap lets http.ResponseController hijack and set deadlines.
 func (c *cleaner) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
-// elsewhere answers what came to another host or without TLS: a visit is sent
-// to the gate's one origin, anything else is not for this server.
-func (v *visit) elsewhere() {
-	if v.r.Method != http.MethodGet && v.r.Method != http.MethodHead {
-		v.show(ui.Page{
-			Status: http.StatusMisdirectedRequest, Title: "plain.title", Body: []ui.Block{ui.Lead("plain.lead")},
-		})
-		return
-	}
-	if v.circling() {
-		v.endCircle()
-		return
-	}
-	to := v.original.RequestURI()
-	if !strings.HasPrefix(to, "/") {
-		to = "/" // "GET http:.evil.example" would go on with the name of our host
-	}
-	v.w.Header().Set("Location", v.issuer+to)
-	v.w.Header().Set("Referrer-Policy", "no-referrer")
-	v.w.Header().Set("Cache-Control", "no-store") // or a browser goes in a circle by itself, mended or not
-	v.w.WriteHeader(http.StatusPermanentRedirect)
-}
-
 // unknown answers when the gate cannot tell who is asking. It forwards nothing
 // and touches no cookie: fail closed, and sign nobody out.
 func (v *visit) unknown(err error) {
@@ -301,13 +296,6 @@ func (v *visit) unknown(err error) {
 		page.Title, page.Body = "down.in.title", []ui.Block{ui.Lead("down.in.lead")}
 	}
 	v.show(page)
-}
-
-// downPage says that something of ours has stopped.
-func (v *visit) downPage() ui.Page {
-	return ui.Page{Status: http.StatusServiceUnavailable, Title: "down.title", Body: []ui.Block{
-		ui.Lead("down.lead"), ui.Text("down.next"), ui.Link{Key: "down.button", Href: v.Path, Weight: ui.Main},
-	}}
 }
 
 // unauthorized tells a program that it is not signed in, and where to.

@@ -150,7 +150,9 @@ func (m *meter) event(what string, fields []zap.Field) {
 	case "link_refused":
 		signIn(refusal(field("because")))
 	case "link_wrong_address":
-		signIn("wrong_address")
+		if field("by") != "stop" { // nobody signs in there
+			signIn("wrong_address")
+		}
 	case "code_wrong":
 		signIn("wrong_code")
 	case "code_refused":

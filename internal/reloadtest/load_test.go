@@ -94,6 +94,15 @@ type tally struct {
 	fives  int            // of these, 5xx
 	wrong  int            // an answer, and not the one that belongs there
 	causes map[string]int // of both
+	reload int            // the one that was last begun
+	lost   []int          // failed, by the reload before
+}
+
+// at notes that a reload begins.
+func (y *tally) at(reload int) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.reload = reload
 }
 
 // add counts one request: into more than how many were sent, if it has a cause.
@@ -103,6 +112,9 @@ func (y *tally) add(cause string, into ...*int) {
 	y.sent++
 	for _, n := range into {
 		*n++
+		if n == &y.failed {
+			y.lost[y.reload]++
+		}
 	}
 	if cause != "" {
 		if y.causes == nil {

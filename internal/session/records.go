@@ -101,7 +101,7 @@ func (rs *Records) Address(a address.Address) access.Hash {
 func key(tag string) string { return "access/" + tag }
 
 // Get returns a client's record, or store.ErrNotFound. The record is shared:
-// it must not be changed.
+// it must not be changed. It comes without its events.
 func (rs *Records) Get(ctx context.Context, tag string) (*access.Record, error) {
 	e, err := rs.entry(ctx, tag)
 	if err != nil {
@@ -131,6 +131,7 @@ func (rs *Records) entry(ctx context.Context, tag string) (*entry, error) {
 		return nil, errors.Join(store.ErrUnknown, err) // fail closed: neither in nor out
 	}
 	r.VoidBefore(rs.now(), rs.floor)
+	r.Events = nil // memory is for what is asked for
 	return rs.cache.fill(tag, r, gen), nil
 }
 
@@ -161,6 +162,7 @@ func (rs *Records) Update(ctx context.Context, tag string, f func(now time.Time,
 	case err != nil:
 		rs.cache.drop(tag) // it may have been written all the same
 	case after != nil:
+		after.Events = nil
 		rs.cache.put(tag, after)
 		rs.streams.settle(tag, after)
 	}

@@ -19,7 +19,7 @@ import (
 // sits at the computer where the client was before, would otherwise read on
 // for as long as they like.
 func TestH10_EndedOnOneClosedOnAll(t *testing.T) {
-	t.Parallel()
+	timed(t)
 	ways := []struct {
 		name string
 		end  func(here, there *testgate.Visitor) time.Time

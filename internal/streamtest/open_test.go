@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -59,6 +60,7 @@ type stream struct {
 	far  *far
 	live chan struct{} // closed when the first bytes have come, or gone
 	over chan struct{} // closed when the client has seen the end
+	seen sync.Once     // sets at
 	at   time.Time     // of over; read after it
 	came atomic.Int64  // bytes that came, or of an upload that went
 	hang context.CancelFunc
@@ -130,12 +132,13 @@ type errAnswer int
 
 func (e errAnswer) Error() string { return fmt.Sprintf("answered %d", int(e)) }
 
+// mark notes when the client saw the end, the first time.
+func (st *stream) mark() { st.seen.Do(func() { st.at = time.Now() }) }
+
 // ended notes that the client has seen the end, and hangs up: what is one
 // connection for each stream should not outlive it.
 func (st *stream) ended() {
-	if st.at.IsZero() {
-		st.at = time.Now()
-	}
+	st.mark()
 	close(st.over)
 	st.hang()
 }
@@ -198,7 +201,7 @@ func openUpload(st *stream, tr http.RoundTripper) error {
 	body, in := io.Pipe()
 	// net/http's client gives an answer that comes early to its caller 50 ms late.
 	st.req = st.req.WithContext(httptrace.WithClientTrace(st.req.Context(), &httptrace.ClientTrace{
-		GotFirstResponseByte: func() { st.at = time.Now() },
+		GotFirstResponseByte: st.mark,
 	}))
 	st.req.Method, st.req.Body = http.MethodPost, body
 	go st.write(func(b []byte) error {

@@ -27,6 +27,7 @@ func TestH10_OpenedAsItEnds(t *testing.T) {
 	up := newUpstream(t)
 	g := testgate.Start(t, options(up, n))
 	here := signIn(g, 0, n)
+	f := make(figures)
 	opened, turned := 0, 0
 	for i, v := range here {
 		page := v.Get("/sign-in/sign-out")
@@ -89,19 +90,20 @@ func TestH10_OpenedAsItEnds(t *testing.T) {
 		at = v.Press(page, "/sign-in/sign-out")
 		close(ended)
 		openers.Wait()
-		late := time.After(time.Second)
-		tick := time.NewTicker(5 * time.Millisecond)
-		for open := up.open(fmt.Sprintf("race%d-", i)); len(open) > 0; open = up.open(fmt.Sprintf("race%d-", i)) {
-			select {
-			case <-tick.C:
-			case <-late:
-				t.Fatalf("round %d: %d streams are open a second after the session's end, for instance %s", i, len(open), open[0])
-			}
+		var last time.Time
+		testgate.Wait(t, "the streams to be closed", func() bool {
+			open, at := up.closed(fmt.Sprintf("race%d-", i))
+			last = at
+			return open == 0
+		})
+		if last.Sub(at) > time.Second {
+			t.Errorf("round %d: a stream was open %v after the session's end", i, last.Sub(at))
 		}
-		tick.Stop()
+		f.add("at the upstream", last.Sub(at))
 		opened, turned = opened+int(live.Load()), turned+int(after.Load())
 	}
 	t.Logf("proof: streams opened while their session was ended: %d in %d sessions, %d more were refused; open a second later: 0", opened, n, turned)
+	f.report(t, "the last of those that were opened while their session was ended, closed", soon())
 }
 
 // TestW14_NothingAfterSignOut has 100 requests under way in a session that is

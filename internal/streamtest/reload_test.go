@@ -14,7 +14,7 @@ import (
 // broken one as well: they stay, and the session they belong to still ends
 // them. They were opened through a configuration that is gone by then.
 func TestH10_EndedAfterReload(t *testing.T) {
-	t.Parallel()
+	timed(t)
 	n := sized(10, 2)
 	up := newUpstream(t)
 	o := options(up, n+1)

@@ -18,7 +18,7 @@ import (
 // waiting too. When the client reads on, it gets what had been sent before, and
 // then the end.
 func TestH10_StalledClient(t *testing.T) {
-	t.Parallel()
+	timed(t)
 	var stalling []kind
 	for _, k := range kinds {
 		if k.path == "/ws" || k.path == "/download" {

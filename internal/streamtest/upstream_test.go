@@ -82,20 +82,25 @@ func (up *upstream) far(s string) *far {
 	return f
 }
 
-// open returns which streams, of those whose s begins with prefix, are open.
-func (up *upstream) open(prefix string) (open []string) {
+// closed returns how many streams, of those whose s begins with prefix, are
+// still open, and when the last of the others was closed.
+func (up *upstream) closed(prefix string) (open int, last time.Time) {
 	up.mu.Lock()
 	defer up.mu.Unlock()
 	for s, f := range up.fars {
+		if !f.here || !strings.HasPrefix(s, prefix) {
+			continue
+		}
 		select {
 		case <-f.over:
-		default:
-			if f.here && strings.HasPrefix(s, prefix) {
-				open = append(open, s)
+			if f.at.After(last) {
+				last = f.at
 			}
+		default:
+			open++
 		}
 	}
-	return open
+	return open, last
 }
 
 // seen reports whether a page was asked for.

@@ -78,8 +78,9 @@ func (p *process) ended() bool {
 func (p *process) stop(t testing.TB) {
 	t.Helper()
 	defer func() {
-		if b, _ := os.ReadFile(p.log); bytes.Contains(b, []byte("DATA RACE")) {
-			t.Errorf("%s has a data race:\n%s", p.cmd.Path, b[bytes.Index(b, []byte("DATA RACE")):])
+		b, _ := os.ReadFile(p.log)
+		for _, report := range races(string(b)) {
+			t.Errorf("%s has a data race:\n%s", p.cmd.Path, report)
 		}
 	}()
 	if p.ended() {

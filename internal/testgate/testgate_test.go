@@ -40,3 +40,27 @@ func TestStart(t *testing.T) {
 		}
 	}
 }
+
+// TestRaces: one race is known and is Caddy's; no other may hide behind it.
+func TestRaces(t *testing.T) {
+	report := func(first, second string) string {
+		return "{}\n==================\nWARNING: DATA RACE\nWrite at 0x00c000aba180 by goroutine 312:\n  " + first + "\n      a.go:1 +0x2\n  main.main()\n\n" +
+			"Previous read at 0x00c000aba180 by goroutine 286:\n  " + second + "\n      b.go:2 +0x1\n\nGoroutine 312 (running) created at:\n  net/http.(*Server).Serve()\n==================\n{}\n"
+	}
+	const proxy = "github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy.(*Handler)."
+	known := report(proxy+"cleanupConnections()", proxy+"finalizeResponse()")
+	for _, tc := range []struct {
+		name, log string
+		want      int
+	}{
+		{"none", "{}\n", 0},
+		{"the known one", known + known, 0},
+		{"another of the proxy's", report(proxy+"Provision()", proxy+"finalizeResponse()"), 1},
+		{"the timer, with something of ours", report(proxy+"cleanupConnections()", "github.com/portalgate/portalgate/internal/gate.(*visit).forward()"), 1},
+		{"ours after the known one", known + report("main.a()", "main.b()"), 1},
+	} {
+		if got := len(races(tc.log)); got != tc.want {
+			t.Errorf("%s: %d reports, want %d", tc.name, got, tc.want)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,11 +61,11 @@ func (g *Gate) SignIn(to ...string) []*Visitor {
 	links := make(map[string]string)
 	Wait(g.t, "the links", func() bool {
 		for _, m := range g.Messages() {
-			if !before[m.ID] {
-				links[m.To] = linkInMail.FindString(m.Text)
+			if link := linkInMail.FindString(m.Text); link != "" && !before[m.ID] {
+				links[m.To] = link
 			}
 		}
-		return len(links) >= len(to)
+		return !slices.ContainsFunc(to, func(address string) bool { return links[address] == "" })
 	})
 	for i, v := range visitors {
 		v.Submit(v.Get(strings.TrimPrefix(links[to[i]], g.URL)), "/sign-in/link")

@@ -49,7 +49,7 @@
 		}
 		if (!what) return;
 		const over = what > 2, head = over ? ended : title;
-		const other = "box-sizing:border-box;display:block;width:100%;margin-top:1em;padding:.7em;border:2px solid;border-radius:.6em;font:inherit;text-align:center;text-decoration:none;color:";
+		const other = "box-sizing:border-box;display:block;width:100%;margin-top:1em;padding:.7em;border:2px solid;border-radius:.6em;outline-offset:3px;font:inherit;text-align:center;text-decoration:none;color:";
 		const main = other + label + ";background:" + accent;
 		box = document.body;
 		box = add("dialog", "", "border-color:" + accent + ";border-radius:.8em;font:large/1.5 system-ui;box-shadow:0 0 0 200vmax " + (over ? "Canvas" : "#0009"));

@@ -224,6 +224,14 @@ func TestT04_Traces(t *testing.T) {
 		s.add(assertionIn(raw))
 	}
 	s.absent(t, "the spans", seen())
+	for _, name := range []string{"portalgate.outcome", "not_signed_in", "portalgate.store update", "portalgate.store allow"} {
+		if !strings.Contains(seen(), name) {
+			t.Errorf("no span of the gate has %s", name)
+		}
+	}
+	if strings.Contains(seen(), "access/") {
+		t.Error("the spans have a record's key")
+	}
 	for _, address := range []string{"ada@example.com", "Ada Lovelace"} {
 		if strings.Contains(seen(), address) {
 			t.Error("the spans have a client's address or name")
@@ -262,10 +270,15 @@ func TestT05T06_MetricsAndDumps(t *testing.T) {
 		}
 	}
 	odd(0, 200)
-	series := func(text string) int { return len(regexp.MustCompile(`(?m)^caddy_`).FindAllString(text, -1)) }
+	series := func(text string) int {
+		return len(regexp.MustCompile(`(?m)^(caddy|portalgate)_`).FindAllString(text, -1))
+	}
 	before := series(scrape())
 	odd(200, 600)
 	after := scrape()
+	if !strings.Contains(after, `portalgate_sign_ins_total{gate="main",method="magic_link",outcome="signed_in"}`) {
+		t.Error("the metrics have none of the gate's")
+	}
 	if before == 0 || series(after) > before+10 { // a status or two may be new
 		t.Errorf("%d series became %d", before, series(after))
 	}
