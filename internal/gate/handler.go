@@ -5,15 +5,11 @@ package gate
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/portalgate/portalgate/identity"
 	"github.com/portalgate/portalgate/internal/assertion"
@@ -278,85 +274,6 @@ func (c *cleaner) FlushError() error {
 
 // Unwrap lets http.ResponseController hijack and set deadlines.
 func (c *cleaner) Unwrap() http.ResponseWriter { return c.ResponseWriter }
-
-// unknown answers when the gate cannot tell who is asking. It forwards nothing
-// and touches no cookie: fail closed, and sign nobody out.
-func (v *visit) unknown(err error) {
-	v.settle(wasUnknown)
-	if !errors.Is(err, context.Canceled) {
-		v.Log.Error("cannot tell who is asking", zap.Error(err))
-	}
-	v.w.Header().Set("Retry-After", "2")
-	if !forPerson(v.r) {
-		v.problem(http.StatusServiceUnavailable, "unavailable", "The gate cannot tell who is asking. Try again.")
-		return
-	}
-	page := v.downPage()
-	if v.hasSession {
-		page.Title, page.Body = "down.in.title", []ui.Block{ui.Lead("down.in.lead")}
-	}
-	v.show(page)
-}
-
-// unauthorized tells a program that it is not signed in, and where to.
-func (v *visit) unauthorized() {
-	v.w.Header().Set("WWW-Authenticate", "Portalgate")
-	v.problemWith(http.StatusUnauthorized, "sign-in", "You are not signed in.", map[string]any{
-		"sign_in": v.issuer + v.Path + returnQuery(v.referrer()),
-	})
-}
-
-// referrer is the page of this site that a request comes from, or "/".
-func (v *visit) referrer() string {
-	if ref, err := url.Parse(v.r.Referer()); err == nil && hostOf(ref.Host, ref.Scheme) == v.host {
-		return safeReturn(ref.RequestURI(), v.Path)
-	}
-	return "/"
-}
-
-// lateForm answers a form that was sent after the session had ended. Nothing
-// of it is kept here: the browser still has it, and sends it again when its
-// page is loaded again after a sign-in next door.
-func (v *visit) lateForm() {
-	v.w.Header().Set("WWW-Authenticate", "Portalgate")
-	if crossOrigin.Check(v.r) != nil {
-		// Another site's form comes without our cookie, signed in or not, and
-		// is nobody's to send again.
-		v.show(ui.Page{Status: http.StatusUnauthorized, Title: "odd.title", Body: []ui.Block{
-			ui.Lead("crossed.lead"), ui.Link{Key: "odd.button", Href: v.Path, Weight: ui.Main},
-		}})
-		return
-	}
-	v.show(ui.Page{Status: http.StatusUnauthorized, Title: "form.title", Body: []ui.Block{
-		ui.Lead("form.lead"),
-		ui.Steps{Numbered: true, Keys: []string{"form.1", "form.2", "form.3"}},
-		ui.Link{Key: "form.button", Href: v.Path + returnQuery(v.referrer()), Weight: ui.Main, NewWindow: true},
-	}})
-}
-
-// problem answers a program (RFC 9457).
-func (v *visit) problem(status int, kind, title string) { v.problemWith(status, kind, title, nil) }
-
-func (v *visit) problemWith(status int, kind, title string, more map[string]any) {
-	doc := map[string]any{"type": "urn:portalgate:problem:" + kind, "title": title, "status": status}
-	for k, m := range more {
-		doc[k] = m
-	}
-	v.json(status, "application/problem+json", doc)
-}
-
-func (v *visit) json(status int, kind string, doc any) {
-	h := v.w.Header()
-	h.Set("Content-Type", kind)
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	v.w.WriteHeader(status)
-	if v.r.Method != http.MethodHead {
-		_ = json.NewEncoder(v.w).Encode(doc) // the client may be gone
-	}
-}
 
 func (v *visit) show(p ui.Page) { v.UI.Render(v.w, v.r, p) }
 

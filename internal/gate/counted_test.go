@@ -1,0 +1,95 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/portalgate/portalgate/internal/limit"
+	"github.com/portalgate/portalgate/internal/store"
+)
+
+// counted counts what is asked of a store. fail makes every call fail; lose
+// makes changes of which nobody learns that they were made; full leaves no room
+// in the queue; refuse makes changes fail and nothing else.
+type counted struct {
+	store.Backend
+	gets, updates, allows, puts, queued, notices atomic.Int64
+	fail, lose, full, refuse                     atomic.Bool
+}
+
+func (c *counted) down() error {
+	if c.fail.Load() {
+		return fmt.Errorf("pulled the plug: %w", store.ErrUnknown)
+	}
+	return nil
+}
+
+func (c *counted) Get(ctx context.Context, key string) (store.Value, error) {
+	c.gets.Add(1)
+	if err := c.down(); err != nil {
+		return store.Value{}, err
+	}
+	return c.Backend.Get(ctx, key)
+}
+
+// Update counts writes only: a change that was not made costs none.
+func (c *counted) Update(ctx context.Context, key string, f func(time.Time, store.Value) (store.Value, error)) error {
+	if err := c.down(); err != nil {
+		return err
+	}
+	if c.refuse.Load() {
+		return fmt.Errorf("too contended: %w", store.ErrUnknown)
+	}
+	err := c.Backend.Update(ctx, key, func(now time.Time, old store.Value) (store.Value, error) {
+		v, err := f(now, old)
+		if err == nil {
+			c.updates.Add(1)
+		}
+		return v, err
+	})
+	if err == nil && c.lose.Load() {
+		return fmt.Errorf("the answer was lost: %w", store.ErrUnknown)
+	}
+	return err
+}
+
+func (c *counted) Allow(ctx context.Context, asks []limit.Ask) (limit.Decision, error) {
+	c.allows.Add(1)
+	if err := c.down(); err != nil {
+		return limit.Decision{}, err
+	}
+	return c.Backend.Allow(ctx, asks)
+}
+
+func (c *counted) Put(ctx context.Context, it store.Item) error {
+	c.puts.Add(1)
+	if err := c.down(); err != nil {
+		return err
+	}
+	if c.full.Load() {
+		return store.ErrFull
+	}
+	c.count(it.ID).Add(1)
+	return c.Backend.Put(ctx, it)
+}
+
+func (c *counted) Done(ctx context.Context, id string) error {
+	err := c.Backend.Done(ctx, id)
+	c.count(id).Add(-1)
+	return err
+}
+
+// count is where a queue item is counted: notices apart, for they are due
+// later, and the clock stands.
+func (c *counted) count(id string) *atomic.Int64 {
+	if strings.HasPrefix(id, "notice-") {
+		return &c.notices
+	}
+	return &c.queued
+}
