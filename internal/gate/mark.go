@@ -85,18 +85,9 @@ func (rt *Runtime) mark(ctx context.Context, st store.Store) (floor int64, err e
 	return m.Floor, nil
 }
 
-// keepMark raises the mark once a minute.
-func (rt *Runtime) keepMark(ctx context.Context, st store.Store) {
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if _, err := rt.mark(ctx, st); err != nil && ctx.Err() == nil {
-				rt.conf.Load().Log.Warn("marking the store", zap.Error(err))
-			}
-		}
+// raiseMark raises the mark.
+func (rt *Runtime) raiseMark(ctx context.Context, st store.Store) {
+	if _, err := rt.mark(ctx, st); err != nil && ctx.Err() == nil {
+		rt.conf.Load().Log.Warn("marking the store", zap.Error(err))
 	}
 }

@@ -199,42 +199,39 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 	}
 	e.workers.Go(func() { e.records.Run(run) })
 	e.workers.Go(func() { rt.deliver(run, e) })
-	e.workers.Go(func() { rt.rotate(run, e) })
-	e.workers.Go(func() { rt.sweep(run, e) })
-	e.workers.Go(func() { rt.keepMark(run, sealed) })
+	// The keys seldom change, but where another gate replaces them because they
+	// are in wrong hands, it matters that this one follows.
+	e.workers.Go(func() { every(run, time.Minute, func() { rt.rotate(run, e) }) })
+	e.workers.Go(func() { every(run, time.Second, func() { rt.sweep(run, e) }) })
+	e.workers.Go(func() { every(run, time.Minute, func() { rt.raiseMark(run, sealed) }) })
 	return e, nil
 }
 
-// sweep closes, once a second, what is open in sessions whose time is up.
-func (rt *Runtime) sweep(ctx context.Context, e *engine) {
-	tick := time.NewTicker(time.Second)
+// every does something again and again until ctx is done.
+func every(ctx context.Context, wait time.Duration, do func()) {
+	tick := time.NewTicker(wait)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if c := rt.conf.Load(); c != nil {
-				e.records.Sweep(ctx, c.Clients, c.Session)
-			}
+			do()
 		}
 	}
 }
 
-// rotate looks after the signing keys once a minute: they seldom change, but
-// where another gate replaces them because they are in wrong hands, it matters.
+// sweep closes what is open in sessions whose time is up.
+func (rt *Runtime) sweep(ctx context.Context, e *engine) {
+	if c := rt.conf.Load(); c != nil {
+		e.records.Sweep(ctx, c.Clients, c.Session)
+	}
+}
+
+// rotate looks after the signing keys.
 func (rt *Runtime) rotate(ctx context.Context, e *engine) {
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if err := e.ring.Refresh(ctx); err != nil {
-				rt.conf.Load().Log.Warn("looking after the signing keys", zap.Error(err))
-			}
-		}
+	if err := e.ring.Refresh(ctx); err != nil {
+		rt.conf.Load().Log.Warn("looking after the signing keys", zap.Error(err))
 	}
 }
 
