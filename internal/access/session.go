@@ -131,38 +131,54 @@ func (r *Record) EndSession(now time.Time, h Hash, why End) bool {
 	return false
 }
 
-// StopSession ends a session that was not the client's, as the client says,
-// and whatever else was opened in its browser, which is then not known any
-// more. It reports whether that changed anything.
-func (r *Record) StopSession(now time.Time, h Hash) (stopped bool) {
-	s, ok := r.Session(h)
-	if !ok {
-		return false
+// Stranger names a sign-in that was not the client's: the browser it came from,
+// as [Session].Browser has it, or the one session of a shared computer.
+type Stranger struct {
+	Browser string
+	Session Hash
+}
+
+// Stranger returns how to name the sign-in that opened s.
+func (s Session) Stranger() Stranger {
+	if s.Browser != "" {
+		return Stranger{Browser: s.Browser}
 	}
+	return Stranger{Session: s.Hash}
+}
+
+// Strangers returns every name that a sign-in in this record can have.
+func (r *Record) Strangers() (all []Stranger) {
+	for _, k := range r.Known {
+		all = append(all, Stranger{Browser: brief(k.Hash)})
+	}
+	for _, s := range r.Sessions {
+		all = append(all, s.Stranger())
+	}
+	return all
+}
+
+// Expel ends what was opened by a sign-in that was not the client's, whatever
+// else was opened in its browser included, and does not know that browser any
+// more. It reports whether that changed anything.
+func (r *Record) Expel(now time.Time, who Stranger) (changed bool) {
 	known := len(r.Known)
-	r.Known = keep(r.Known, func(k Known) bool { return brief(k.Hash) != s.Browser })
-	stopped = len(r.Known) < known
+	r.Known = keep(r.Known, func(k Known) bool { return brief(k.Hash) != who.Browser })
+	changed = len(r.Known) < known
 	for i := range r.Sessions {
-		if r.Sessions[i].with(s) {
-			stopped = r.Sessions[i].end(now, ByElsewhere) || stopped
+		if r.Sessions[i].Stranger() == who {
+			changed = r.Sessions[i].end(now, ByElsewhere) || changed
 		}
 	}
-	if stopped {
+	if changed {
 		r.event(now, "session_stopped", "")
 	}
-	return stopped
+	return changed
 }
 
-// Stoppable reports whether StopSession would change anything.
-func (r *Record) Stoppable(h Hash) bool {
-	s, ok := r.Session(h)
-	return ok && (slices.ContainsFunc(r.Sessions, func(o Session) bool { return o.Ended == 0 && o.with(s) }) ||
-		slices.ContainsFunc(r.Known, func(k Known) bool { return brief(k.Hash) == s.Browser }))
-}
-
-// with reports whether s is o, or was opened in the same browser.
-func (s Session) with(o Session) bool {
-	return s.Hash.is(o.Hash) || s.Browser != "" && s.Browser == o.Browser
+// Harbours reports whether Expel would change anything.
+func (r *Record) Harbours(who Stranger) bool {
+	return slices.ContainsFunc(r.Known, func(k Known) bool { return brief(k.Hash) == who.Browser }) ||
+		slices.ContainsFunc(r.Sessions, func(s Session) bool { return s.Ended == 0 && s.Stranger() == who })
 }
 
 // brief is what a session keeps of its browser's hash: 36 bits.

@@ -4,13 +4,14 @@
 package access
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
 
-// Stopping a session takes away all that its browser got, and nothing else: a
+// Expelling a stranger takes away all that its browser got, and nothing else: a
 // stranger who signs in twice in one browser is announced once only.
-func TestStopSession(t *testing.T) {
+func TestExpel(t *testing.T) {
 	now := after(time.Minute)
 	open := func(r *Record, name, browser string, shared bool) Hash {
 		h := HashOf([]byte("session " + name))
@@ -33,10 +34,16 @@ func TestStopSession(t *testing.T) {
 	other := open(r, "other shared", "own", true)
 	browser := func(name string) Hash { return HashOf([]byte("browser " + name)) }
 
-	if r.Stoppable("nothing") || r.StopSession(now, "nothing") {
-		t.Error("a session that never was is stopped")
+	named := func(h Hash) Stranger { s, _ := r.Session(h); return s.Stranger() }
+	for _, nobody := range []Stranger{{}, {Session: "nothing"}, {Browser: "nobody"}} {
+		if r.Harbours(nobody) || r.Expel(now, nobody) {
+			t.Errorf("%v is expelled", nobody)
+		}
 	}
-	if !r.Stoppable(first) || !r.StopSession(now, first) {
+	if all := r.Strangers(); !slices.Contains(all, named(first)) || !slices.Contains(all, named(shared)) {
+		t.Errorf("some cannot be named: %v", all)
+	}
+	if !r.Harbours(named(first)) || !r.Expel(now, named(first)) {
 		t.Fatal("nothing is stopped")
 	}
 	for _, tc := range []struct {
@@ -52,14 +59,21 @@ func TestStopSession(t *testing.T) {
 	if r.Knows(now, browser("stranger's")) || !r.Knows(now, browser("own")) {
 		t.Error("the wrong browser is forgotten")
 	}
-	if r.Stoppable(first) || r.StopSession(now, first) || r.StopSession(now, second) {
+	if r.Harbours(named(first)) || r.Expel(now, named(first)) || r.Expel(now, named(second)) {
 		t.Error("it is stopped twice")
 	}
 	// On a shared computer no browser is known: one session, and no other.
-	if !r.StopSession(now, shared) {
+	if !r.Expel(now, named(shared)) {
 		t.Error("a shared computer's session is not stopped")
 	}
 	if s, _ := r.Session(other); s.Over(now, usual) != "" {
 		t.Error("another shared computer's session ended with it")
+	}
+	// The session is soon forgotten, its browser is not: it can be named as long
+	// as it is known, by the mail that told of its first sign-in.
+	late := now.Add(48 * time.Hour)
+	r.prune(late)
+	if _, ok := r.Session(own); ok || !r.Harbours(Stranger{Browser: brief(browser("own"))}) || !r.Expel(late, Stranger{Browser: brief(browser("own"))}) {
+		t.Error("two days later the browser cannot be expelled")
 	}
 }

@@ -87,10 +87,11 @@ func (c *cache) entry(key cacheKey, now time.Time) *cached {
 }
 
 // usable reports whether what began at t is younger than reuse at now. If the
-// clock was put back it is not.
+// clock was put back it is not; that a request that came a little earlier is
+// served a little later is no such thing.
 func usable(t, now time.Time) bool {
 	age := now.Sub(t)
-	return age >= 0 && age < reuse
+	return age > -time.Second && age < reuse
 }
 
 // forget drops an entry that failed, so that the next request tries again.

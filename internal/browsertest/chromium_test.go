@@ -6,10 +6,13 @@ package browsertest
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -36,6 +39,11 @@ type chromium struct {
 }
 
 func TestMain(m *testing.M) {
+	// These tests wait for a browser, one for a whole minute, more than they
+	// work: four at once on two processors take two thirds of the time.
+	if err := flag.Set("test.parallel", strconv.Itoa(max(4, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
+	}
 	status := testgate.Main(m)
 	if stopShared != nil {
 		stopShared()

@@ -207,7 +207,7 @@ func (v *visit) forward(who *session.Visitor, next Next) error {
 	if v.r.Body != nil && v.r.Body != http.NoBody {
 		defer stopReading(ctx, v.w)()
 	}
-	return next(&cleaner{ResponseWriter: v.w}, v.r.WithContext(ctx))
+	return next(&cleaner{ResponseWriter: v.w, session: ctx}, v.r.WithContext(ctx))
 }
 
 // stopReading stops the reading of a request's body when ctx is done. Whoever
@@ -247,6 +247,9 @@ func (v *visit) who() (*session.Visitor, error) {
 type cleaner struct {
 	http.ResponseWriter
 	done bool
+	// session ends with the session, nil if there is none. Not every handler
+	// looks at its request's context: a file that is being sent stops here.
+	session context.Context
 }
 
 func (c *cleaner) WriteHeader(status int) {
@@ -258,6 +261,9 @@ func (c *cleaner) WriteHeader(status int) {
 }
 
 func (c *cleaner) Write(p []byte) (int, error) {
+	if c.session != nil && c.session.Err() != nil {
+		return 0, c.session.Err()
+	}
 	if !c.done {
 		c.WriteHeader(http.StatusOK)
 	}

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/address"
@@ -46,9 +47,9 @@ func (k keys) mailCode(item string) string {
 // stopSecret is what can switch a link off and do nothing else.
 func (k keys) stopSecret(link access.Hash) []byte { return seal.MAC(k.stop, string(link)) }
 
-// stopSession is what can end a session and do nothing else.
-func (k keys) stopSession(session access.Hash) []byte {
-	return seal.MAC(k.stop, "session", string(session))
+// expelSecret is what can expel a stranger and do nothing else.
+func (k keys) expelSecret(s access.Stranger) []byte {
+	return seal.MAC(k.stop, "stranger", s.Browser, string(s.Session))
 }
 
 // sessionSecret is the secret of the session that a browser's attempt gets for
@@ -68,8 +69,11 @@ func (k keys) limitKey(name string, about ...string) string {
 	return name + "/" + base64.RawURLEncoding.EncodeToString(seal.MAC(k.limit, append([]string{name}, about...)...)[:12])
 }
 
+// limitAddress is that for a limit of a mailbox. What is in braces is the same
+// for all of them, so that a store counts them together (see store.Allow).
 func (k keys) limitAddress(name string, a address.Address) string {
-	return k.limitKey(name, a.Canonical())
+	_, about, _ := strings.Cut(k.limitKey("mailbox", a.Canonical()), "/")
+	return name + "/{" + about + "}"
 }
 
 func randomBytes(n int) []byte {

@@ -32,7 +32,8 @@ const codeTries = 5
 // reports that only the mailbox's own limits refused.
 //
 // In mode "conceal" every address counts, as one that may be wrong, and all in
-// one go. In mode "reveal" only one that is wrong does, and the mailbox's limits
+// one go; the mailbox's own limits come last, for what a stranger is refused
+// must not use them up. In mode "reveal" only one that is wrong does, and the mailbox's limits
 // are asked apart: an address on file is refused during the wait like any
 // other, and with the same wait.
 func (v *visit) countAsk(ctx context.Context, f *flow, to address.Address, onFile bool) (d limit.Decision, mailbox bool, err error) {
@@ -51,8 +52,8 @@ func (v *visit) countAsk(ctx context.Context, f *flow, to address.Address, onFil
 		{Key: k.limitAddress("mail-day", to), Rate: v.Limits.Mails},
 	}
 	if !v.Reveal {
-		d, err = v.eng.backend.Allow(ctx, append(mails, asks...))
-		return d, err == nil && !d.Allowed && slices.Max(d.Refused) < len(mails), err
+		d, err = v.eng.backend.Allow(ctx, append(asks, mails...))
+		return d, err == nil && !d.Allowed && slices.Min(d.Refused) >= len(asks), err
 	}
 	d, err = v.eng.backend.Allow(ctx, asks)
 	if err != nil || !d.Allowed || !onFile {

@@ -27,8 +27,8 @@ type opened struct {
 	state access.State
 	link  access.Link
 	past  access.Past
-	// session is the one that a stop token names, in place of a link.
-	session access.Hash
+	// stranger is the sign-in that a stop token names, in place of a link.
+	stranger access.Stranger
 	// client is who it is for; zero unless the state is known.
 	client directory.Client
 	// bound is what the client's record must be bound to.

@@ -6,10 +6,12 @@ package gate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/portalgate/portalgate/internal/access"
-	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/mail"
 	"github.com/portalgate/portalgate/internal/session"
 	"github.com/portalgate/portalgate/internal/store"
@@ -18,49 +20,79 @@ import (
 // A client is told by mail of every sign-in from a browser that was not known
 // to be theirs, with a press that ends it.
 
-// noticeWait is how long a sign-in may take from the queueing of its notice,
-// which comes first, so that no crash can open a session that nobody is told
-// of. A notice without its session is dropped.
-const noticeWait = 5 * time.Second
+const (
+	// noticeWait is how long a sign-in may take from the queueing of its
+	// notice. That comes first, so that no crash can open a session that nobody
+	// is told of, and what takes longer is not done.
+	noticeWait = 5 * time.Second
+	// noticeLate is how long a notice waits for its session before it is
+	// dropped: the clocks of gate and store may differ.
+	noticeLate = 2 * time.Minute
+)
 
-// announce queues the notice of the session that is about to be opened for a
-// client, unless this browser is known to be theirs.
-func (v *visit) announce(ctx context.Context, tag string, browser, session access.Hash) error {
+var (
+	nobody   access.Stranger
+	errEarly = errors.New("the session is not there yet")
+)
+
+// announce queues the notice of a session that is about to be opened for a
+// client, unless this browser is known to be theirs. It reports whether it did:
+// see unannounced.
+func (v *visit) announce(ctx context.Context, tag string, in access.Redemption) (bool, error) {
 	r, err := v.eng.records.Get(ctx, tag)
 	if err != nil {
-		return ignoreNotFound(err) // then there is nothing to sign in to
+		return false, ignoreNotFound(err) // then there is nothing to sign in to
 	}
-	if r.Knows(v.now, browser) {
-		return nil
+	if r.Knows(v.now, in.Browser) || in.Code && r.CodesOff() {
+		return false, nil
 	}
-	return v.eng.enqueue(ctx, "notice-"+string(session), letter{Made: v.now.Unix(), Tag: tag, Session: session},
+	// A try that came to nothing leaves its notice behind, which is dropped
+	// before long: the next one must not rely on it.
+	id := fmt.Sprintf("notice-%s-%d", in.Session, v.now.Unix()/int64(noticeLate/time.Second/2))
+	return true, v.eng.enqueue(ctx, id, letter{Made: v.now.Unix(), Tag: tag, Session: in.Session},
 		v.now.Add(noticeWait), v.now.Add(24*time.Hour))
 }
 
-// tell mails a notice and returns the client; none if there is nobody to tell.
-func (e *engine) tell(ctx context.Context, c *Config, id string, l letter) (client string, err error) {
-	r, err := e.records.Get(ctx, l.Tag)
-	if err != nil {
-		return "", ignoreNotFound(err)
+// unannounced reports that a session must not be opened now, because its client
+// could not count on being told.
+func (v *visit) unannounced(announced, known bool) bool {
+	if known {
+		return false
 	}
-	s, ok := r.Session(l.Session)
-	if !ok {
+	return !announced || v.rt.o.Now().Sub(v.now) > noticeWait-time.Second
+}
+
+// tell mails a notice and returns the client; none if there is nobody to tell.
+func (e *engine) tell(ctx context.Context, c *Config, now time.Time, l letter) (client string, err error) {
+	r, err := e.records.Get(ctx, l.Tag)
+	if err = ignoreNotFound(err); err != nil {
+		return "", err
+	}
+	var s access.Session
+	found := false
+	if r != nil {
+		s, found = r.Session(l.Session)
+	}
+	switch {
+	case !found && now.Unix() < l.Made+int64(noticeLate/time.Second):
+		return "", errEarly
+	case !found:
 		return "", nil // the sign-in came to nothing
 	}
-	to, err := c.Clients.ByID(ctx, r.Client)
-	if errors.Is(err, directory.ErrNotFound) || err == nil && !to.EmailOK {
-		return "", nil
-	}
+	to, bound, err := e.records.OnFile(ctx, c.Clients, r.Client)
 	if err != nil {
 		return "", err
+	}
+	if !r.BoundTo(r.Client, bound) || s.Why == access.ByPractice || !to.EmailOK {
+		return "", nil // nor is it the business of who has that row now
 	}
 	letters, err := mail.NewComposer(c.UI)
 	if err != nil {
 		return "", err
 	}
 	m, err := letters.NewBrowser(mail.Notice{
-		ID: messageID(id), To: to.Email, First: firstName(to), Kind: s.Kind, When: time.Unix(s.Made, 0),
-		Stop: c.page("/stop", session.Token(l.Tag, e.keys.stopSession(l.Session))),
+		ID: messageID("notice " + string(l.Session)), To: to.Email, First: firstName(to), Kind: s.Kind, When: time.Unix(s.Made, 0),
+		Stop: c.page("/stop", session.Token(l.Tag, e.keys.expelSecret(s.Stranger()))),
 	})
 	if err != nil {
 		return "", err
@@ -70,23 +102,31 @@ func (e *engine) tell(ctx context.Context, c *Config, id string, l letter) (clie
 	return to.ID, c.Sender.Send(ctx, m)
 }
 
-// namedSession returns the hash of the session that a stop token names.
-func (e *engine) namedSession(r *access.Record, given access.Hash) access.Hash {
-	for _, s := range r.Sessions {
-		if access.HashOf(e.keys.stopSession(s.Hash)) == given {
-			return s.Hash
+// stranger returns whom a stop token names.
+func (e *engine) stranger(r *access.Record, given access.Hash) access.Stranger {
+	for _, s := range r.Strangers() {
+		if access.HashOf(e.keys.expelSecret(s)) == given {
+			return s
 		}
 	}
-	return ""
+	return nobody
 }
 
-// stopSession ends the session that a stop link names.
-func (v *visit) stopSession(o opened) (stopped bool, err error) {
-	err = v.eng.records.Update(v.r.Context(), o.tag, func(now time.Time, r *access.Record) error {
-		if stopped = r.StopSession(now, o.session); !stopped {
+// expel ends what the stop link of a notice names.
+func (v *visit) expel(o opened) {
+	changed := false
+	err := v.eng.records.Update(v.r.Context(), o.tag, func(now time.Time, r *access.Record) error {
+		if changed = r.Expel(now, o.stranger); !changed {
 			return store.ErrUnchanged
 		}
 		return nil
 	})
-	return stopped, err
+	if err != nil {
+		v.unknown(err)
+		return
+	}
+	if changed {
+		v.audit("session_stopped", zap.String("client", o.client.ID))
+	}
+	v.redirect(v.Path + "/stop#")
 }

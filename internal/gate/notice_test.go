@@ -146,6 +146,7 @@ func TestS15_NoticeComesFirst(t *testing.T) {
 	w.db.refuse.Store(true)
 	b.send(p.form("/sign-in/link")).is(503)
 	w.db.refuse.Store(false)
+	w.clock.advance(noticeLate)
 	if n := w.told("ada@example.com"); n != 0 {
 		t.Errorf("%d notices of a sign-in that came to nothing", n)
 	}

@@ -121,8 +121,12 @@ func (v *visit) signIn(f *flow, o opened, in access.Redemption, typed access.Has
 		v.unknown(err)
 		return
 	}
-	if o.state == access.Live && (!in.Typed || typed == o.bound) {
-		if err := v.announce(ctx, o.tag, in.Browser, in.Session); err != nil {
+	// From here on it is done to the end, whether or not the browser waits for
+	// it: else a notice could be queued again and again for one link.
+	ctx = context.WithoutCancel(ctx)
+	announced := false
+	if o.state == access.Live && (!in.Typed || typed == o.bound && o.link.Wrong < access.WrongAddresses) {
+		if announced, err = v.announce(ctx, o.tag, in); err != nil {
 			v.unknown(err)
 			return
 		}
@@ -141,8 +145,12 @@ func (v *visit) signIn(f *flow, o opened, in access.Redemption, typed access.Has
 			o.link, _, _ = r.Look(now, in.Link)
 			return nil
 		}
+		known := r.Knows(now, in.Browser)
 		if s, fresh, state = r.Redeem(now, in); !fresh {
 			return store.ErrUnchanged
+		}
+		if v.unannounced(announced, known) {
+			return store.ErrUnknown // fail closed; a repetition does it
 		}
 		if who.SignedIn() && who.Tag == o.tag {
 			r.EndSession(now, who.Session.Hash, access.BySignOut)

@@ -47,9 +47,15 @@ func (v *visit) sessionState() {
 	idle, absolute := who.Session.Ends(v.Session)
 	v.json(http.StatusOK, "application/json", map[string]any{
 		"signed_in": true, "method": who.Session.Method,
+		// For a page that was left open: whether it is still the same client.
+		"client":          session.ID(access.Hash(who.Tag)),
 		"idle_expires_at": idle.UTC().Format(time.RFC3339), "expires_at": absolute.UTC().Format(time.RFC3339),
 	})
 }
+
+// pressGrain is how often presses are written down: whoever keeps pressing must
+// not keep the store busy.
+const pressGrain = 5 * time.Second
 
 // extend is one press to stay signed in.
 func (v *visit) extend() {
@@ -59,7 +65,7 @@ func (v *visit) extend() {
 	}
 	if who, err := v.who(); err == nil && who.SignedIn() {
 		_ = v.eng.records.Update(v.r.Context(), who.Tag, func(now time.Time, r *access.Record) error {
-			if !r.Touch(now, who.Session.Hash, v.Session, 0) {
+			if !r.Touch(now, who.Session.Hash, v.Session, pressGrain) {
 				return store.ErrUnchanged
 			}
 			return nil

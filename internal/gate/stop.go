@@ -74,13 +74,14 @@ func (v *visit) lookStop(f *flow) (opened, error) {
 			o.hash = p.Hash
 		}
 	}
-	if o.session = v.eng.namedSession(r, given); o.hash == "" && o.session == "" {
+	o.stranger = v.eng.stranger(r, given)
+	if o.hash == "" && o.stranger == nobody {
 		return o, nil
 	}
 	o.tag = tag
-	if o.session != "" {
+	if o.stranger != nobody {
 		o.state = access.Live
-		if !r.Stoppable(o.session) {
+		if !r.Harbours(o.stranger) {
 			o.state = access.StoppedClient
 		}
 		return o, v.judge(r, &o)
@@ -92,11 +93,11 @@ func (v *visit) lookStop(f *flow) (opened, error) {
 // stopPage asks whether to switch the link off.
 func (v *visit) stopPage(o opened, wrong string) ui.Page {
 	switch {
-	case o.session != "" && o.state == access.Live:
+	case o.stranger != nobody && o.state == access.Live:
 		return v.stopForm(o, wrong, ui.Page{Title: "stop.session.title", Body: []ui.Block{ui.Lead("stop.session.lead")}},
 			ui.Button{Key: "stop.session.button", Weight: ui.Main})
-	case o.session != "":
-		return ui.Page{Title: "stop.session.title", Body: []ui.Block{ui.Lead("stop.session.done")}}
+	case o.stranger != nobody:
+		return ui.Page{Title: "stop.session.off", Body: []ui.Block{ui.Lead("stop.session.done")}}
 	case o.state == access.NoLink:
 		return v.deadLinkPage(o)
 	case o.state == access.Live:
@@ -148,7 +149,7 @@ func (v *visit) stop() {
 			return
 		}
 		d, err := v.eng.backend.Allow(v.r.Context(), []limit.Ask{{
-			Key:  v.eng.keys.limitKey("stop", string(o.hash+o.session)),
+			Key:  v.eng.keys.limitKey("stop", p.flow.Token, v.network()),
 			Rate: limit.Rate{Count: access.WrongAddresses, Per: access.WrongAddresses * stopLife},
 		}})
 		if err != nil {
@@ -164,16 +165,8 @@ func (v *visit) stop() {
 		p.flow.Proved = true // for the second press, if the link was used meanwhile
 		v.jar.setFlow(v.w, p.flow)
 	}
-	if o.session != "" {
-		switch stopped, err := v.stopSession(o); {
-		case err != nil:
-			v.unknown(err)
-		default:
-			if stopped {
-				v.audit("session_stopped", zap.String("client", o.client.ID))
-			}
-			v.redirect(v.Path + "/stop#")
-		}
+	if o.stranger != nobody {
+		v.expel(o)
 		return
 	}
 	stopped := false

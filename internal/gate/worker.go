@@ -64,8 +64,10 @@ func (rt *Runtime) deliver(ctx context.Context, e *engine) {
 // work sends one mail, or gives the item back for another try.
 func (rt *Runtime) work(ctx context.Context, e *engine, it store.Item) {
 	c := rt.conf.Load()
-	what, client, err := e.send(ctx, c, it)
+	what, client, err := e.send(ctx, c, it, rt.o.Now())
 	switch {
+	case errors.Is(err, errEarly):
+		err = e.backend.Retry(ctx, it.ID, rt.o.Now().Add(noticeWait))
 	case ctx.Err() != nil: // it stays leased, and is sent after the restart
 	case err != nil:
 		c.Log.Error("sending mail", zap.String("what", what), zap.Int("try", it.Tries), zap.Error(err))
@@ -87,7 +89,7 @@ func (rt *Runtime) work(ctx context.Context, e *engine, it store.Item) {
 
 // send does what a queue item asks for. It returns what that is, and the client
 // who was mailed; none if nobody was to be.
-func (e *engine) send(ctx context.Context, c *Config, it store.Item) (what, client string, err error) {
+func (e *engine) send(ctx context.Context, c *Config, it store.Item, now time.Time) (what, client string, err error) {
 	var l letter
 	if json.Unmarshal(it.Data, &l) != nil || l.Made < e.floor {
 		// Not ours to guess at, or made before an earlier copy of the store was
@@ -95,7 +97,7 @@ func (e *engine) send(ctx context.Context, c *Config, it store.Item) (what, clie
 		return "mail", "", nil
 	}
 	if l.Session != "" {
-		client, err = e.tell(ctx, c, it.ID, l)
+		client, err = e.tell(ctx, c, now, l)
 		return "notice", client, err
 	}
 	client, err = e.sendLink(ctx, c, it, l)

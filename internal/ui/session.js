@@ -15,14 +15,14 @@
 		try {
 			const r = await fetch(path + "/session", { method }), s = await r.json();
 			if (mine != turn) return; // asked again meanwhile
-			if (s.signed_in) {
-				known = 1;
+			if (s.signed_in) known = known || s.client;
+			if (s.signed_in && known == s.client) {
 				// By the gate's clock: the one here may be wrong.
 				const end = Date.parse(s.idle_expires_at);
 				const left = (end - (Date.parse(r.headers.get("Date")) || Date.now())) / 1e3 - 120;
 				later(left > 0 ? left : 15);
 				show(left > 0 ? 0 : end < Date.parse(s.expires_at) ? 1 : 2);
-			} else if (s.signed_in === false) {
+			} else if ("signed_in" in s) { // or somebody else is
 				known ? show(3) : clearTimeout(timer);
 			}
 		} catch (e) {}
