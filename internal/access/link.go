@@ -44,6 +44,21 @@ func (r *Record) VoidBefore(now, floor time.Time) {
 	}
 }
 
+// Fence says which epoch the store is in, if it can tell. A link that was made
+// in another one may have been used since, in a history that the store has
+// lost: it is switched off, as if a newer one had been sent. Links that are
+// added belong to this epoch.
+func (r *Record) Fence(now time.Time, epoch string) {
+	r.epoch = epoch
+	for i := 0; i < len(r.Links) && epoch != ""; {
+		if r.Links[i].Epoch != epoch {
+			r.retire(now, i, NewerAsked)
+			continue
+		}
+		i++
+	}
+}
+
 // BoundTo reports whether the record was made for this client at this address.
 func (r *Record) BoundTo(client string, address Hash) bool {
 	return address != "" && r.Client == client && r.Address.is(address)
@@ -71,6 +86,7 @@ func (r *Record) AddLink(now time.Time, l Link) State {
 	for len(r.Links) >= maxLinks {
 		r.retire(now, 0, NewerAsked)
 	}
+	l.Epoch = r.epoch
 	r.Links = append(r.Links, l)
 	r.event(now, "link_made", "")
 	return Live

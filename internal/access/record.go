@@ -103,6 +103,8 @@ type Record struct {
 	// Events are the newest things that happened, each written with the change
 	// it tells of.
 	Events []Event `json:"e,omitempty"`
+
+	epoch string // of the store: see Fence
 }
 
 // Link is an emailed link that works. Times are Unix seconds, here and in the
@@ -117,6 +119,8 @@ type Link struct {
 	Shared bool `json:"s,omitempty"`
 	// Wrong counts the wrong addresses typed against it.
 	Wrong int `json:"w,omitempty"`
+	// Epoch is the store's when the link was made: see Fence.
+	Epoch string `json:"o,omitempty"`
 }
 
 // Known is a browser in which the client has signed in before. It makes

@@ -26,7 +26,11 @@ const (
 // one, and what is not asked for by the time the next is full is forgotten: no
 // list to maintain, no goroutine.
 type cache struct {
-	now  func() time.Time
+	now func() time.Time
+	// life is how long a copy is good, where other processes change the store
+	// too; zero is until it is replaced.
+	life time.Duration
+
 	seed maphash.Seed
 	sh   [shards]shard
 }
@@ -42,8 +46,8 @@ type shard struct {
 
 // entry is what is known of a tag, as long as its record does not change.
 type entry struct {
-	rec    *access.Record // nil: there is none
-	missed time.Time      // when that was found out
+	rec *access.Record // nil: there is none
+	at  time.Time      // when that was so
 
 	// visitors are the sessions of rec that were in use, each with the client
 	// as the directory had them: what need not be worked out again.
@@ -74,15 +78,34 @@ func (c *cache) get(tag string) (e *entry, gen uint64) {
 			s.setLocked(tag, e)
 		}
 	}
-	if e != nil && e.rec == nil && c.now().Sub(e.missed).Abs() >= missLife {
+	if e != nil && !c.fresh(e) {
 		e = nil
 	}
 	return e, s.gen
 }
 
+func (c *cache) fresh(e *entry) bool {
+	life := c.life
+	if e.rec == nil {
+		life = missLife
+	}
+	return life == 0 || c.now().Sub(e.at).Abs() < life
+}
+
+// clear forgets everything.
+func (c *cache) clear() {
+	for i := range c.sh {
+		s := &c.sh[i]
+		s.mu.Lock()
+		s.gen++
+		s.young, s.old = make(map[string]*entry), nil
+		s.mu.Unlock()
+	}
+}
+
 // fill keeps what was read from the store, unless something changed since gen.
 func (c *cache) fill(tag string, r *access.Record, gen uint64) *entry {
-	e := &entry{rec: r, missed: c.now()}
+	e := &entry{rec: r, at: c.now()}
 	s := c.shard(tag)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,7 +121,7 @@ func (c *cache) put(tag string, r *access.Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gen++
-	s.setLocked(tag, &entry{rec: r})
+	s.setLocked(tag, &entry{rec: r, at: c.now()})
 }
 
 // drop forgets tag.

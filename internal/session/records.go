@@ -38,6 +38,7 @@ type Records struct {
 	addrKey []byte
 	cache   *cache
 	streams streams
+	again   again
 	later   chan job
 
 	// locks order the changes of one record with the renewal of its copy.
@@ -120,6 +121,9 @@ func (rs *Records) entry(ctx context.Context, tag string) (*entry, error) {
 		return e, nil
 	}
 	v, err := rs.st.Get(ctx, key(tag))
+	if err == nil {
+		rs.seen(v.Epoch)
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		return rs.cache.fill(tag, nil, gen), nil
 	}
@@ -131,6 +135,7 @@ func (rs *Records) entry(ctx context.Context, tag string) (*entry, error) {
 		return nil, errors.Join(store.ErrUnknown, err) // fail closed: neither in nor out
 	}
 	r.VoidBefore(rs.now(), rs.floor)
+	r.Fence(rs.now(), v.Epoch)
 	r.Events = nil // memory is for what is asked for
 	return rs.cache.fill(tag, r, gen), nil
 }
@@ -143,14 +148,21 @@ func (rs *Records) Update(ctx context.Context, tag string, f func(now time.Time,
 	l := &rs.locks[maphash.String(rs.seed, tag)%uint64(len(rs.locks))]
 	l.Lock()
 	defer l.Unlock()
-	var after *access.Record
+	var before, after *access.Record
+	epoch := ""
 	err := rs.st.Update(ctx, key(tag), func(now time.Time, old store.Value) (store.Value, error) {
-		after = nil
+		after, epoch = nil, old.Epoch
 		r, err := access.Decode(old.Data)
 		if err != nil {
 			return store.Value{}, errors.Join(store.ErrUnknown, err)
 		}
+		if epoch != "" { // what is acknowledged may be lost
+			if before, err = access.Decode(old.Data); err != nil {
+				return store.Value{}, errors.Join(store.ErrUnknown, err)
+			}
+		}
 		r.VoidBefore(now, rs.floor)
+		r.Fence(now, epoch)
 		if err := f(now, r); err != nil {
 			return store.Value{}, err
 		}
@@ -162,10 +174,14 @@ func (rs *Records) Update(ctx context.Context, tag string, f func(now time.Time,
 	case err != nil:
 		rs.cache.drop(tag) // it may have been written all the same
 	case after != nil:
+		if before != nil {
+			rs.revoked(tag, epoch, after.RevokedSince(before))
+		}
 		after.Events = nil
 		rs.cache.put(tag, after)
 		rs.streams.settle(tag, after)
 	}
+	rs.seen(epoch)
 	return err
 }
 

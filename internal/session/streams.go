@@ -136,14 +136,22 @@ type openIn struct {
 	hash access.Hash
 }
 
-func (ss *streams) sessions() map[openIn]bool {
+// sessions returns those under a tag, or all if it is empty.
+func (ss *streams) sessions(tag string) map[openIn]bool {
 	all := make(map[openIn]bool)
+	add := func(s *Stream) {
+		for ; s != nil; s = s.next {
+			all[openIn{s.tag, s.hash}] = true
+		}
+	}
 	for i := range ss.sh {
 		sh := &ss.sh[i]
 		sh.mu.Lock()
-		for tag, s := range sh.byTag {
-			for ; s != nil; s = s.next {
-				all[openIn{tag, s.hash}] = true
+		if tag != "" {
+			add(sh.byTag[tag])
+		} else {
+			for _, s := range sh.byTag {
+				add(s)
 			}
 		}
 		sh.mu.Unlock()
@@ -155,10 +163,14 @@ func (ss *streams) sessions() map[openIn]bool {
 // client is not on file any more. Where nobody can tell, they go on: unknown
 // is not "signed out".
 func (rs *Records) Sweep(ctx context.Context, dir directory.Directory, lt access.Lifetimes) {
-	for o := range rs.streams.sessions() {
-		if v, err := rs.visitor(ctx, o.tag, o.hash, dir, lt); err == nil && !v.SignedIn() {
-			rs.streams.endIf(o.tag, func(s *Stream) bool { return s.hash == o.hash })
-		}
+	for o := range rs.streams.sessions("") {
+		rs.sweep(ctx, o, dir, lt)
+	}
+}
+
+func (rs *Records) sweep(ctx context.Context, o openIn, dir directory.Directory, lt access.Lifetimes) {
+	if v, err := rs.visitor(ctx, o.tag, o.hash, dir, lt); err == nil && !v.SignedIn() {
+		rs.streams.endIf(o.tag, func(s *Stream) bool { return s.hash == o.hash })
 	}
 }
 
@@ -171,7 +183,7 @@ func (rs *Records) EndStreams(grace time.Duration) {
 }
 
 func (ss *streams) endAll(which func(*Stream) bool) {
-	for o := range ss.sessions() {
+	for o := range ss.sessions("") {
 		ss.endIf(o.tag, which)
 	}
 }

@@ -30,7 +30,7 @@ func TestH10_EndedSessionEndsItsStreams(t *testing.T) {
 		both bool
 	}{
 		{"signed out", func(r *access.Record, now time.Time, h access.Hash) { r.EndSession(now, h, access.BySignOut) }, false},
-		{"stopped by mail", func(r *access.Record, now time.Time, h access.Hash) { r.StopSession(now, h) }, false},
+		{"stopped by mail", func(r *access.Record, now time.Time, h access.Hash) { r.Expel(now, access.Stranger{Session: h}) }, false},
 		{"everywhere", func(r *access.Record, now time.Time, _ access.Hash) { r.EndAll(now, "") }, true},
 		{"address changed", func(r *access.Record, now time.Time, _ access.Hash) { r.Bind(now, ada, "another") }, true},
 		{"crowded out of the record", func(r *access.Record, _ time.Time, _ access.Hash) { r.Sessions = r.Sessions[1:] }, false},
@@ -60,8 +60,8 @@ func TestH10_EndedSessionEndsItsStreams(t *testing.T) {
 			for _, s := range []*Stream{sb, sa, sc} {
 				s.Close()
 			}
-			if open, ended := w.Streams(); open != 0 || ended != want || len(w.streams.sessions()) != 0 {
-				t.Errorf("%d open, %d ended, %d left after closing", open, ended, len(w.streams.sessions()))
+			if open, ended := w.Streams(); open != 0 || ended != want || len(w.streams.sessions("")) != 0 {
+				t.Errorf("%d open, %d ended, %d left after closing", open, ended, len(w.streams.sessions("")))
 			}
 		})
 	}

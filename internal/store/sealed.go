@@ -30,6 +30,9 @@ type sealed struct {
 	box *seal.Box
 }
 
+// Unwrap is for [FeedOf]: keys are not sealed.
+func (s *sealed) Unwrap() Backend { return s.Backend }
+
 func (s *sealed) Get(ctx context.Context, key string) (Value, error) {
 	v, err := s.Backend.Get(ctx, key)
 	if err != nil {
@@ -50,7 +53,7 @@ func (s *sealed) Update(ctx context.Context, key string, f func(now time.Time, o
 		if v.Data == nil || err != nil {
 			return Value{}, err
 		}
-		return Value{s.seal(v.Data, v.Expires, "value", key), v.Expires}, nil
+		return Value{Data: s.seal(v.Data, v.Expires, "value", key), Expires: v.Expires}, nil
 	})
 }
 
@@ -59,7 +62,8 @@ func (s *sealed) openValue(key string, v Value) (Value, error) {
 	if err != nil {
 		return Value{}, err
 	}
-	return Value{data, v.Expires}, nil
+	v.Data = data
+	return v, nil
 }
 
 func (s *sealed) Put(ctx context.Context, it Item) error {

@@ -42,6 +42,11 @@ type Value struct {
 	// must not return it. The zero time is never. It is kept to the
 	// millisecond, dropping fractions, as are the times of an Item.
 	Expires time.Time
+	// Epoch names the history the store's contents belong to. It changes when
+	// acknowledged writes may have been lost: another primary, a restart from a
+	// snapshot. It is empty where that cannot be told or cannot happen. Get and
+	// Update set it, Update also for a missing key; what is stored has none.
+	Epoch string
 }
 
 // Store keeps values and limits. Its methods may be called concurrently.
@@ -50,15 +55,24 @@ type Store interface {
 	Get(ctx context.Context, key string) (Value, error)
 
 	// Update changes the value of key: it calls f with the store's time and
-	// the present value, and stores what f returns, unless the value changed
-	// in between, in which case f is called again. An error from f is
-	// returned as it is and nothing is written (see ErrUnchanged).
+	// the present value, and stores what f returns, unless the value or its
+	// epoch changed in between, in which case f is called again. An error from f
+	// is returned as it is and nothing is written (see ErrUnchanged).
 	Update(ctx context.Context, key string, f func(now time.Time, old Value) (Value, error)) error
 
-	// Allow counts all asks at the store's time, each under its own key, or
-	// none of them if one is over its rate. What was refused must not use up
-	// anything else: a stranger who is over a limit of their own could
-	// otherwise empty the mail budget of a client without a mail being sent.
+	// Allow counts all asks at the store's time, each under its own key. Asks
+	// whose keys have the same part in braces are a group; one without braces is
+	// a group of its own; groups come in the order of their first ask. A group
+	// is counted as a whole or, if one of its asks is over its rate, not at all.
+	// The last group is counted only if no other refused; those before it may
+	// stay counted although another refused, and if one of them did, the
+	// Decision need not say what the last would have answered.
+	//
+	// So the limits of a mailbox come last and in one group: a stranger who is
+	// over a limit of their own could otherwise empty the mail budget of a
+	// client without a mail being sent.
+	//
+	// An ask that only peeks writes nothing.
 	Allow(ctx context.Context, asks []limit.Ask) (limit.Decision, error)
 }
 
@@ -87,6 +101,32 @@ type Queue interface {
 	Done(ctx context.Context, id string) error
 	// Retry gives an item back, to be leased from due on.
 	Retry(ctx context.Context, id string, due time.Time) error
+}
+
+// Feed tells what others do to a store that several processes share. A Backend
+// may be one, or wrap one: see [FeedOf].
+type Feed interface {
+	// Watch calls changed with the key of each value that another process
+	// changed, soon after it did, and with "" whenever it may have missed some:
+	// when it begins, and when it could not listen for a while. It returns when
+	// ctx is done or the store closes, and then only; changed is called by one
+	// goroutine at a time.
+	Watch(ctx context.Context, changed func(key string)) error
+}
+
+// FeedOf returns the feed of b or of what it wraps, or nil if there is none:
+// then no other process changes the store's values.
+func FeedOf(b Backend) Feed {
+	for {
+		if f, ok := b.(Feed); ok {
+			return f
+		}
+		w, ok := b.(interface{ Unwrap() Backend })
+		if !ok {
+			return nil
+		}
+		b = w.Unwrap()
+	}
 }
 
 // Backend is a whole store, as an implementation provides it.

@@ -32,6 +32,9 @@ type timed struct {
 	observe Observer
 }
 
+// Unwrap is for [FeedOf]: how long somebody listens says nothing.
+func (t *timed) Unwrap() Backend { return t.Backend }
+
 // call is one call under way.
 type call struct {
 	ctx   context.Context

@@ -17,6 +17,7 @@ import (
 func (h Harness) limits(t *testing.T) {
 	t.Run("exact under concurrency", h.limitsConcurrent)
 	t.Run("several asks", h.severalAsks)
+	t.Run("groups", h.groups)
 	t.Run("nothing to ask", h.noAsks)
 	t.Run("peek", h.peek)
 	t.Run("durable", h.durableLimits)
@@ -49,8 +50,8 @@ func left(t *testing.T, b store.Backend, a limit.Ask) (n int) {
 func (h Harness) limitsConcurrent(t *testing.T) {
 	b := h.open(t)
 	asks := []limit.Ask{
-		{Key: "narrow", Rate: limit.Rate{Count: 10, Per: 24 * time.Hour}},
-		{Key: "wide", Rate: limit.Rate{Count: 40, Per: 24 * time.Hour}},
+		{Key: "narrow/{a}", Rate: limit.Rate{Count: 10, Per: 24 * time.Hour}},
+		{Key: "wide/{a}", Rate: limit.Rate{Count: 40, Per: 24 * time.Hour}},
 	}
 	var allowed atomic.Int64
 	var wg sync.WaitGroup
@@ -77,14 +78,13 @@ func (h Harness) limitsConcurrent(t *testing.T) {
 	}
 }
 
-// severalAsks: a refusal counts nothing, or else a stranger who is over a
-// limit of their own could empty the mail budget of a client, for whom no mail
-// is then sent.
+// severalAsks: in a group, a refusal counts nothing, or else a mailbox whose day
+// is used up would lose its hour's as well.
 func (h Harness) severalAsks(t *testing.T) {
 	b := h.open(t)
-	one := limit.Ask{Key: "one", Rate: limit.Rate{Count: 1, Per: time.Hour}}
-	three := limit.Ask{Key: "three", Rate: limit.Rate{Count: 3, Per: time.Hour}}
-	none := limit.Ask{Key: "none"}
+	one := limit.Ask{Key: "one/{a}", Rate: limit.Rate{Count: 1, Per: time.Hour}}
+	three := limit.Ask{Key: "three/{a}", Rate: limit.Rate{Count: 3, Per: time.Hour}}
+	none := limit.Ask{Key: "none/{a}"}
 
 	if d := allow(t, b, one, three); !d.Allowed {
 		t.Fatalf("fresh keys were refused: %+v", d)
@@ -99,16 +99,67 @@ func (h Harness) severalAsks(t *testing.T) {
 	if n := left(t, b, three); n != 2 {
 		t.Errorf("%d left of three after one was counted and one refused with another, want 2", n)
 	}
-	d = allow(t, b, none, limit.Ask{Key: "fresh", Rate: one.Rate}, three)
+	d = allow(t, b, none, limit.Ask{Key: "fresh/{a}", Rate: one.Rate}, three)
 	if want := []int{0, 2}; !slices.Equal(d.Refused, want) {
 		t.Errorf("Refused = %v, want %v", d.Refused, want)
 	}
 
+	// One key asked for twice counts twice.
+	twice := limit.Ask{Key: "twice/{a}", Rate: limit.Rate{Count: 3, Per: time.Hour}}
+	allow(t, b, twice, twice)
+	if n := left(t, b, twice); n != 1 {
+		t.Errorf("%d left of three after one call that asked twice, want 1", n)
+	}
+
 	// Limits and values do not meet.
-	wantValue(t, b, "one", "")
-	update(t, b, "three", set("value"))
+	wantValue(t, b, "one/{a}", "")
+	update(t, b, "three/{a}", set("value"))
 	if n := left(t, b, three); n != 0 {
 		t.Errorf("a value of that name gave back %d", n)
+	}
+}
+
+// groups: a stranger who is over a limit of their own could otherwise empty the
+// mail budget of a client, for whom no mail is then sent.
+func (h Harness) groups(t *testing.T) {
+	b := h.open(t)
+	browser := limit.Ask{Key: "browser/{b}", Rate: limit.Rate{Count: 1, Per: time.Hour}}
+	network := limit.Ask{Key: "network", Rate: limit.Rate{Count: 100, Per: time.Hour}}
+	minute := limit.Ask{Key: "minute/{m}", Rate: limit.Rate{Count: 3, Per: time.Hour}}
+	day := limit.Ask{Key: "day/{m}", Rate: limit.Rate{Count: 5, Per: 24 * time.Hour}}
+	asks := []limit.Ask{browser, network, minute, day}
+
+	if d := allow(t, b, asks...); !d.Allowed {
+		t.Fatalf("fresh keys were refused: %+v", d)
+	}
+	for range 10 {
+		if d := allow(t, b, asks...); !slices.Equal(d.Refused, []int{0}) {
+			t.Fatalf("Refused = %v, want the browser's limit alone", d.Refused)
+		}
+	}
+	peek := func(a limit.Ask) limit.Ask { a.Peek = true; return a }
+	for range 10 { // whoever peeks at what refuses is stopped by it as well
+		if d := allow(t, b, peek(browser), network, minute, day); !slices.Equal(d.Refused, []int{0}) {
+			t.Fatalf("Refused = %v, want the browser's limit alone", d.Refused)
+		}
+	}
+	if n := left(t, b, minute); n != 2 {
+		t.Errorf("%d left of the mailbox's 3 after one mail, want 2", n)
+	}
+	if n := left(t, b, day); n != 4 {
+		t.Errorf("%d left of the mailbox's 5 after one mail, want 4", n)
+	}
+
+	// The last group refuses by itself, with its own indexes, all or nothing.
+	other := browser
+	other.Key = "browser/{c}"
+	fresh := limit.Ask{Key: "fresh/{m}", Rate: limit.Rate{Count: 2, Per: time.Hour}}
+	if d := allow(t, b, other, fresh, network, day); !slices.Equal(d.Refused, []int{3}) {
+		// Groups are {c}, {m}, network: what is last is decided by the first ask.
+		t.Errorf("Refused = %v, want the day's limit", d.Refused)
+	}
+	if n := left(t, b, fresh); n != 2 {
+		t.Errorf("%d left of 2 beside a refusal in the same group, want 2", n)
 	}
 }
 
@@ -123,7 +174,7 @@ func (h Harness) noAsks(t *testing.T) {
 // counted, and tell which of them it is.
 func (h Harness) peek(t *testing.T) {
 	b := h.open(t)
-	a := limit.Ask{Key: "key", Rate: limit.Rate{Count: 2, Per: time.Hour}}
+	a := limit.Ask{Key: "key/{a}", Rate: limit.Rate{Count: 2, Per: time.Hour}}
 	look := a
 	look.Peek = true
 	for range 5 {
@@ -139,7 +190,7 @@ func (h Harness) peek(t *testing.T) {
 	}
 
 	// Beside a refusal, and for how long to wait, a peek is like the event.
-	none := limit.Ask{Key: "none", Rate: limit.Rate{Count: 1, Per: time.Minute}}
+	none := limit.Ask{Key: "none/{a}", Rate: limit.Rate{Count: 1, Per: time.Minute}}
 	allow(t, b, none)
 	peeked, counted := allow(t, b, none, look), allow(t, b, none, a)
 	if !slices.Equal(peeked.Refused, counted.Refused) ||
@@ -162,7 +213,7 @@ func (h Harness) durableLimits(t *testing.T) {
 
 func (h Harness) retryAfter(t *testing.T) {
 	b := h.open(t)
-	a := limit.Ask{Key: "key", Rate: limit.Rate{Count: 2, Per: 10 * time.Second}}
+	a := limit.Ask{Key: "key/{a}", Rate: limit.Rate{Count: 2, Per: 10 * time.Second}}
 	if n := left(t, b, a); n != 2 {
 		t.Fatalf("%d at once, want 2", n)
 	}
@@ -183,7 +234,7 @@ func (h Harness) retryAfter(t *testing.T) {
 	}
 
 	// It is how long until all that refused would pass, and no longer.
-	slow := limit.Ask{Key: "slow", Rate: limit.Rate{Count: 1, Per: time.Hour}}
+	slow := limit.Ask{Key: "slow/{a}", Rate: limit.Rate{Count: 1, Per: time.Hour}}
 	if d := allow(t, b, slow, a); d.RetryAfter != 5*time.Second || !slices.Equal(d.Refused, []int{1}) {
 		t.Errorf("%+v, want the second refused for 5 s", d)
 	}

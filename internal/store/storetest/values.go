@@ -22,6 +22,7 @@ func (h Harness) values(t *testing.T) {
 	t.Run("f panics", h.panics)
 	t.Run("isolated", h.isolated)
 	t.Run("compare and swap", h.compareAndSwap)
+	t.Run("epoch", h.epoch)
 	t.Run("durable", h.durableValues)
 	if h.Advance != nil {
 		t.Run("expiry", h.valueExpiry)
@@ -189,6 +190,26 @@ func (h Harness) compareAndSwap(t *testing.T) {
 		if n != i+1 {
 			t.Fatalf("two writers made the same step: %d follows %d steps", n, i)
 		}
+	}
+}
+
+// epoch: a secret that may be used once remembers the epoch it was made in. If a
+// key that is missing, or a value of somebody's making, had another than the
+// rest of the store, secrets would be refused that nothing is wrong with.
+func (h Harness) epoch(t *testing.T) {
+	b := h.open(t)
+	var missing, present string
+	update(t, b, "key", func(_ time.Time, old store.Value) (store.Value, error) {
+		missing = old.Epoch
+		return store.Value{Data: []byte("x"), Epoch: "of f's making"}, nil
+	})
+	update(t, b, "key", func(_ time.Time, old store.Value) (store.Value, error) {
+		present = old.Epoch
+		return store.Value{}, store.ErrUnchanged
+	})
+	v, err := b.Get(t.Context(), "key")
+	if err != nil || v.Epoch != present || missing != present {
+		t.Errorf("epoch %q to Get (%v), %q to Update, %q to Update of a missing key, want one", v.Epoch, err, present, missing)
 	}
 }
 
