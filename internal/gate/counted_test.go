@@ -21,7 +21,11 @@ type counted struct {
 	store.Backend
 	gets, updates, allows, puts, queued, notices atomic.Int64
 	fail, lose, full, refuse                     atomic.Bool
+	held                                         atomic.Pointer[held]
 }
+
+// held holds up the changes of records from when the first has begun.
+type held struct{ begun, going chan struct{} }
 
 func (c *counted) down() error {
 	if c.fail.Load() {
@@ -42,6 +46,13 @@ func (c *counted) Get(ctx context.Context, key string) (store.Value, error) {
 func (c *counted) Update(ctx context.Context, key string, f func(time.Time, store.Value) (store.Value, error)) error {
 	if err := c.down(); err != nil {
 		return err
+	}
+	if h := c.held.Load(); h != nil && strings.HasPrefix(key, "access/") {
+		select {
+		case h.begun <- struct{}{}:
+		default:
+		}
+		<-h.going
 	}
 	if c.refuse.Load() {
 		return fmt.Errorf("too contended: %w", store.ErrUnknown)

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/portalgate/portalgate/internal/store"
 )
 
 // Somebody with the mailbox signs in on Friday, and again from the same browser,
@@ -42,23 +40,6 @@ func TestS15_StopAfterDays(t *testing.T) {
 	}
 }
 
-// held holds the changes of records up.
-type held struct {
-	store.Backend
-	begun, going chan struct{}
-}
-
-func (h *held) Update(ctx context.Context, key string, f func(time.Time, store.Value) (store.Value, error)) error {
-	if strings.HasPrefix(key, "access/") {
-		select {
-		case h.begun <- struct{}{}:
-		default:
-		}
-		<-h.going
-	}
-	return h.Backend.Update(ctx, key, f)
-}
-
 // Whoever can make the store slow must not be able to sign in unannounced: a
 // session whose write comes so late that the notice may have been given up is
 // not opened, and its repetition is.
@@ -66,8 +47,8 @@ func TestS15_SlowWrite(t *testing.T) {
 	w := newWorld(t, wide)
 	b := w.browser()
 	p := b.get(link(b.mailed("ada@example.com")))
-	h := &held{Backend: w.db.Backend, begun: make(chan struct{}, 1), going: make(chan struct{})}
-	w.db.Backend = h
+	h := &held{begun: make(chan struct{}, 1), going: make(chan struct{})}
+	w.db.held.Store(h)
 	done := make(chan *page)
 	go func() { done <- b.send(p.form("/sign-in/link")) }()
 	<-h.begun
