@@ -31,8 +31,8 @@ type Ask struct {
 
 // Decision is the answer to several asks made together.
 type Decision struct {
-	// Allowed reports whether every ask was within its rate. If not, none was
-	// counted.
+	// Allowed reports whether every ask was within its rate. If not, none of the
+	// group that refused was counted: see package store.
 	Allowed bool
 	// RetryAfter is how long until those that were refused would pass; zero if
 	// Allowed.

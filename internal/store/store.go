@@ -114,6 +114,22 @@ type Feed interface {
 	Watch(ctx context.Context, changed func(key string)) error
 }
 
+// Health is what a store has to say about itself.
+type Health struct {
+	// Warnings are sentences for the operator.
+	Warnings []string
+	// Skew is how far the store's clock is ahead of this machine's; of several
+	// servers, the one that is furthest off.
+	Skew time.Duration
+}
+
+// Checker is a Backend that can be asked whether it may be relied on.
+type Checker interface {
+	// Check returns an error that wraps ErrUnknown if it could not tell; any
+	// other is a reason not to use the store, for operators to read.
+	Check(ctx context.Context) (Health, error)
+}
+
 // FeedOf returns the feed of b or of what it wraps, or nil if there is none:
 // then no other process changes the store's values.
 func FeedOf(b Backend) Feed {

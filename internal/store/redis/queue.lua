@@ -1,0 +1,27 @@
+-- SPDX-FileCopyrightText: Portalgate contributors
+-- SPDX-License-Identifier: Apache-2.0
+
+-- What every script of the queue goes on with. KEYS: ids by when they are due,
+-- ids by when they expire, data by id, tries by id.
+local due, expiry, data, tries = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function drop(id)
+	redis.call('ZREM', due, id)
+	redis.call('ZREM', expiry, id)
+	redis.call('HDEL', data, id)
+	redis.call('HDEL', tries, id)
+end
+
+-- The expired make room, a bounded number of them in one script.
+local function sweep()
+	for _, id in ipairs(redis.call('ZRANGEBYSCORE', expiry, '-inf', now, 'LIMIT', 0, 1000)) do
+		drop(id)
+	end
+end
+
+local function live(id)
+	local expires = redis.call('ZSCORE', expiry, id)
+	return expires and tonumber(expires) > now and expires
+end
