@@ -23,6 +23,9 @@ build:
 	@mkdir -p bin
 	go build -tags $(TAGS) -trimpath -o bin/portalgate ./caddymodule/portalgate
 
+# What `run` keeps its records in: a file, or the Redis of REDIS_URL.
+export REDIS_URL
+run: export STORE = $(if $(REDIS_URL),redis {env.REDIS_URL},embedded)
 run: build
 	@go build -trimpath -o bin/portal-go ./examples/portal-go
 	@mkdir -p $(DATA)
@@ -78,13 +81,15 @@ xcaddy:
 		"$$(go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)" --output bin/caddy \
 		--with github.com/portalgate/portalgate/caddymodule --replace github.com/portalgate/portalgate=.
 
-# What the tests need beside Go: a C compiler for the race detector, and a
-# Chromium. Installed where we may, asked for where not.
+# What the tests need beside Go: a C compiler for the race detector, a Chromium,
+# and a Redis. Installed where we may, asked for where not.
 tools:
 	@missing=; \
 	command -v "$${CC:-gcc}" >/dev/null || missing=' gcc libc6-dev'; \
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
 		|| missing="$$missing chromium fonts-dejavu-core"; \
+	command -v redis-server >/dev/null && command -v redis-sentinel >/dev/null \
+		|| missing="$$missing redis-server redis-sentinel"; \
 	test -n "$$missing" || exit 0; \
 	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
 		echo "== installing $$missing"; \

@@ -95,11 +95,11 @@ func (a *App) provision(ctx caddy.Context, name string, g *Gate) error {
 		c.Log.Warn("the secret stands in the configuration itself, which the admin API shows and Caddy saves to disk; use {env.NAME} or {file./path}, not {$NAME}",
 			zap.String("gate", name))
 	}
-	storeFile, err := g.storeFile(name)
+	where, err := g.place(name, ctx.Storage())
 	if err != nil {
 		return err
 	}
-	rt, release, err := acquireRuntime(name, storeFile, s, storedMark{ctx.Storage(), name})
+	rt, release, err := acquireRuntime(name, where, s)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (a *App) provision(ctx caddy.Context, name string, g *Gate) error {
 func (a *App) checkStores() error {
 	users := make(map[string]string)
 	for name, g := range a.Gates {
-		if g == nil {
+		if g == nil || g.Store.Redis != nil { // there the gate's name keeps them apart
 			continue
 		}
 		f, err := g.storeFile(name)

@@ -40,6 +40,13 @@ const methods = "portalgate.sign_in"
 //			time_zone   <name>
 //		}
 //		store   embedded [<file>]
+//		store   redis <url> {
+//			replicas <count>
+//			ca       <file>
+//			cert     <certificate> <key>
+//			sentinel <name> <address>...
+//			cluster  [<address>...]
+//		}
 //		clients file <csv>
 //		mail    outbox
 //		sign_in <method> {
@@ -119,31 +126,37 @@ func (g *Gate) unmarshal(d *caddyfile.Dispenser) error {
 		},
 		"practice": func() error { return g.Practice.unmarshal(d) },
 		"store": func() error {
-			return kind(d, "embedded", func(args []string) error {
-				if len(args) > 1 {
-					return d.Errf("store embedded takes one file at most; %q is too much", args[1])
-				}
-				g.Store.File = strings.Join(args, "")
-				return nil
+			return kind(d, map[string]func(args []string) error{
+				"embedded": func(args []string) error {
+					if len(args) > 1 {
+						return d.Errf("store embedded takes one file at most; %q is too much", args[1])
+					}
+					g.Store.File = strings.Join(args, "")
+					return nil
+				},
+				"redis": func(args []string) error {
+					g.Store.Redis = new(Redis)
+					return g.Store.Redis.unmarshal(d, args)
+				},
 			})
 		},
 		"clients": func() error {
-			return kind(d, "file", func(args []string) error {
+			return kind(d, map[string]func(args []string) error{"file": func(args []string) error {
 				if len(args) != 1 || args[0] == "" {
 					return d.Err("clients file takes one CSV file: clients file ./clients.csv")
 				}
 				g.Clients.File = args[0]
 				return nil
-			})
+			}})
 		},
 		"mail": func() error {
-			return kind(d, "outbox", func(args []string) error {
+			return kind(d, map[string]func(args []string) error{"outbox": func(args []string) error {
 				if len(args) > 0 {
 					return d.Errf("mail outbox takes nothing; %q is too much", args[0])
 				}
 				g.Mail.Outbox = true
 				return nil
-			})
+			}})
 		},
 		"sign_in": func() error { return g.unmarshalMethod(d) },
 		"unknown_email": func() error {
@@ -316,19 +329,19 @@ func one(d *caddyfile.Dispenser, into *string, example string) error {
 	return nil
 }
 
-// kind reads an option whose first value says which kind is meant. There is
-// one kind of each.
-func kind(d *caddyfile.Dispenser, known string, parse func(args []string) error) error {
+// kind reads an option whose first value says which kind is meant.
+func kind(d *caddyfile.Dispenser, kinds map[string]func(args []string) error) error {
 	name := d.Val()
 	args := d.RemainingArgs()
-	if len(args) == 0 || args[0] != known {
+	if len(args) == 0 || kinds[args[0]] == nil {
 		given := "" // and not what follows, which may hold a password
 		if len(args) > 0 {
 			given = args[0]
 		}
-		return d.Errf("unrecognized %s %q; there is: %s %s", name, given, name, known)
+		known := slices.Sorted(maps.Keys(kinds))
+		return d.Errf("unrecognized %s %q; there is: %s %s", name, given, name, strings.Join(known, ", "))
 	}
-	return parse(args[1:])
+	return kinds[args[0]](args[1:])
 }
 
 // durations reads as many durations as there are places for them.

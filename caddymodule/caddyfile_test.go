@@ -49,8 +49,8 @@ func TestAdapt(t *testing.T) {
 	}
 }
 
-// TestAdaptShipped adapts the Caddyfile that `make -f xcaddy.mk run` uses, and
-// the one that the README shows.
+// TestAdaptShipped adapts the Caddyfile that `make -f xcaddy.mk run` uses, the
+// one that the README shows, and the examples.
 func TestAdaptShipped(t *testing.T) {
 	shipped, err := os.ReadFile("../Caddyfile")
 	if err != nil {
@@ -62,7 +62,23 @@ func TestAdaptShipped(t *testing.T) {
 	}
 	_, shown, _ := strings.Cut(string(readme), "```caddyfile\n")
 	shown, _, _ = strings.Cut(shown, "```")
-	for _, in := range []string{string(shipped), shown} {
+	all := []string{string(shipped), shown}
+	examples, err := filepath.Glob("../examples/several/*.Caddyfile")
+	if err != nil || len(examples) == 0 {
+		t.Fatalf("no examples: %v", err)
+	}
+	for _, file := range examples {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Base(file) == "front.Caddyfile" {
+			adapt(t, string(text))
+			continue
+		}
+		all = append(all, string(text))
+	}
+	for _, in := range all {
 		got := adapt(t, in)
 		if !strings.Contains(got, `"handler": "portalgate"`) {
 			t.Error(got)

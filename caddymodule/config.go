@@ -91,10 +91,15 @@ type Practice struct {
 	TimeZone string `json:"time_zone,omitempty"`
 }
 
-// Store is the embedded store: one file, used by one gate of one server.
+// Store is where a gate keeps its records: in a file of its own, or in a Redis
+// that it shares with other gates.
 type Store struct {
-	// The file. Default: portalgate/<gate>.db in Caddy's data directory.
+	// The file of the embedded store, used by one gate of one server.
+	// Default: portalgate/<gate>.db in Caddy's data directory.
 	File string `json:"file,omitempty"`
+
+	// A Redis in place of the file.
+	Redis *Redis `json:"redis,omitempty"`
 }
 
 // Clients is the list of who is on file.

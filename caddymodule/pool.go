@@ -17,10 +17,31 @@ import (
 	"github.com/portalgate/portalgate/internal/store/bolt"
 )
 
-// runtimes persists gates through configuration changes, by the absolute path
-// of the store file: a file can be open once only, so a changed setting must
-// never lead to a second runtime on the same file.
+// runtimes persists gates through configuration changes, by the name of their
+// place. That of a file is its absolute path and nothing else: a file can be
+// open once only, so a changed setting must never lead to a second runtime on
+// the same file.
 var runtimes = caddy.NewUsagePool()
+
+// place is where a gate keeps its records.
+type place struct {
+	name string
+	open func(context.Context) (store.Backend, error)
+	mark gate.Mark // nil if an earlier copy is not to be feared
+}
+
+// place returns where the gate keeps its records.
+func (g *Gate) place(name string, s storage) (place, error) {
+	if g.Store.Redis != nil {
+		o, where, err := g.Store.Redis.resolve(name)
+		return place{name: where, open: func(context.Context) (store.Backend, error) { return openRedis(o) }}, err
+	}
+	file, err := g.storeFile(name)
+	return place{
+		name: file, mark: storedMark{s, name},
+		open: func(context.Context) (store.Backend, error) { return openFile(file) },
+	}, err
+}
 
 // secretSource returns a gate's root secret.
 type secretSource func(context.Context) ([]byte, error)
@@ -42,19 +63,16 @@ type pooledRuntime struct {
 // no configuration uses the runtime any more; requests may still.
 func (r *pooledRuntime) Destruct() error { return r.Close() }
 
-// acquireRuntime returns the runtime on a store file, and a function that
-// gives it back. It opens nothing: the store is opened when first needed, so
+// acquireRuntime returns the runtime at a place, and a function that gives it
+// back. It opens nothing: the store is opened when first needed, so
 // that `caddy validate` beside a running server has nothing to fight about.
-func acquireRuntime(name, file string, s secret, m gate.Mark) (*pooledRuntime, func() error, error) {
-	r, release, err := acquire(runtimes, file, func() (*pooledRuntime, error) {
+func acquireRuntime(name string, at place, s secret) (*pooledRuntime, func() error, error) {
+	r, release, err := acquire(runtimes, at.name, func() (*pooledRuntime, error) {
 		r := &pooledRuntime{gate: name, fingerprint: s.fingerprint}
 		r.source.Store(&s.source)
 		r.Runtime = gate.NewRuntime(gate.Options{
-			Gate: name, Mark: m,
+			Gate: name, Mark: at.mark, Open: at.open,
 			Secret: func(ctx context.Context) ([]byte, error) { return (*r.source.Load())(ctx) },
-			Open: func(context.Context) (store.Backend, error) {
-				return openStore(file)
-			},
 		})
 		return r, nil
 	})
@@ -63,7 +81,7 @@ func acquireRuntime(name, file string, s secret, m gate.Mark) (*pooledRuntime, f
 		return nil, release, err
 	case r.gate != name:
 		release()
-		return nil, nil, fmt.Errorf("store: %s is in use by gate %q; give this gate a file of its own", file, r.gate)
+		return nil, nil, fmt.Errorf("store: %s is in use by gate %q; give this gate a file of its own", at.name, r.gate)
 	case r.fingerprint != s.fingerprint:
 		// Records sealed with the old secret would all read as damaged.
 		release()
@@ -72,8 +90,8 @@ func acquireRuntime(name, file string, s secret, m gate.Mark) (*pooledRuntime, f
 	return r, release, nil
 }
 
-// openStore makes a nil *bolt.Store a nil interface.
-func openStore(file string) (store.Backend, error) {
+// openFile makes a nil *bolt.Store a nil interface.
+func openFile(file string) (store.Backend, error) {
 	s, err := bolt.Open(file, bolt.Options{})
 	if err != nil {
 		return nil, err

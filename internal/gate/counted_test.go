@@ -22,6 +22,19 @@ type counted struct {
 	gets, updates, allows, puts, queued, notices atomic.Int64
 	fail, lose, full, refuse                     atomic.Bool
 	held                                         atomic.Pointer[held]
+	health                                       atomic.Pointer[store.Health]
+	unfit                                        atomic.Pointer[error]
+}
+
+// Check makes it a store that can be asked.
+func (c *counted) Check(context.Context) (h store.Health, err error) {
+	if p := c.health.Load(); p != nil {
+		h = *p
+	}
+	if p := c.unfit.Load(); p != nil {
+		err = *p
+	}
+	return h, err
 }
 
 // held holds up the changes of records from when the first has begun.

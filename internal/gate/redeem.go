@@ -116,6 +116,10 @@ func (v *visit) signIn(f *flow, o opened, in access.Redemption, typed access.Has
 	in.Nonce, in.Session = access.HashOf(f.Nonce), access.HashOf(secret)
 	in.Method, in.Kind, in.Lifetimes = "magic_link", browserKind(v.r.UserAgent()), v.Session
 	in.Browser = v.jar.know(o.tag, f)
+	if unfit := v.eng.unfit.Load(); *unfit != nil {
+		v.unknown(*unfit)
+		return
+	}
 	who, err := v.who()
 	if err != nil {
 		v.unknown(err)

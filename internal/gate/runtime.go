@@ -70,8 +70,9 @@ type engine struct {
 	records *session.Records
 	ring    *assertion.Ring
 	keys    keys
-	floor   int64         // what was made before it, in Unix seconds, does not count
-	wake    chan struct{} // tells the worker that mail was queued
+	floor   int64                 // what was made before it, in Unix seconds, does not count
+	wake    chan struct{}         // tells the worker that mail was queued
+	unfit   atomic.Pointer[error] // why nobody can sign in; nil, or of nil, if they can
 
 	stop    context.CancelFunc
 	workers sync.WaitGroup
@@ -176,6 +177,12 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
+	said := make(map[string]bool)
+	unfit, err := rt.fit(ctx, backend, said)
+	if err != nil {
+		backend.Close()
+		return nil, err
+	}
 	sealed := store.Backend(metered{store.Timed(store.Sealed(backend, root.Box("store")), rt.meter.timed), rt.meter})
 	if err := store.Claim(ctx, sealed, rt.o.Gate); err != nil {
 		backend.Close()
@@ -197,6 +204,14 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 		records: session.New(sealed, root, rt.o.Now, time.Unix(floor, 0)), floor: floor,
 		wake: make(chan struct{}, 1),
 	}
+	if feed := store.FeedOf(backend); feed != nil { // other gates are on this store
+		e.records.Share()
+		e.workers.Go(func() {
+			_ = feed.Watch(run, func(key string) { rt.changed(run, e, key) }) // it ends when run does
+		})
+	}
+	e.unfit.Store(&unfit)
+	e.workers.Go(func() { every(run, 10*time.Second, func() { rt.keepFit(run, e, backend, said) }) })
 	e.workers.Go(func() { e.records.Run(run) })
 	e.workers.Go(func() { rt.deliver(run, e) })
 	// The keys seldom change, but where another gate replaces them because they
@@ -225,6 +240,13 @@ func every(ctx context.Context, wait time.Duration, do func()) {
 func (rt *Runtime) sweep(ctx context.Context, e *engine) {
 	if c := rt.conf.Load(); c != nil {
 		e.records.Sweep(ctx, c.Clients, c.Session)
+	}
+}
+
+// changed takes up what another gate has changed.
+func (rt *Runtime) changed(ctx context.Context, e *engine, key string) {
+	if c := rt.conf.Load(); c != nil {
+		e.records.Changed(ctx, key, c.Clients, c.Session)
 	}
 }
 

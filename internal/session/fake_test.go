@@ -41,6 +41,7 @@ type memory struct {
 
 	mu     sync.Mutex
 	values map[string]store.Value
+	epoch  string // guarded by mu
 }
 
 func (m *memory) Get(_ context.Context, key string) (store.Value, error) {
@@ -50,6 +51,7 @@ func (m *memory) Get(_ context.Context, key string) (store.Value, error) {
 	}
 	m.mu.Lock()
 	v, ok := m.values[key]
+	v.Epoch = m.epoch
 	m.mu.Unlock()
 	if m.read != nil {
 		m.read()
@@ -66,10 +68,12 @@ func (m *memory) Update(ctx context.Context, key string, f func(time.Time, store
 		return errDown
 	}
 	m.mu.Lock()
-	_, err := f(m.now(), m.values[key])
+	old := m.values[key]
+	old.Epoch = m.epoch
+	_, err := f(m.now(), old)
 	var v store.Value
 	if err == nil {
-		v, err = f(m.now(), m.values[key])
+		v, err = f(m.now(), old)
 	}
 	if err == nil {
 		m.values[key] = v
@@ -206,9 +210,13 @@ func (w *world) visitor(cookie string) *Visitor {
 }
 
 // work does the background work there is. Only in a synctest bubble.
-func (w *world) work() {
+func (w *world) work() { w.workFor(0) }
+
+// workFor is work, and what comes in some time.
+func (w *world) workFor(d time.Duration) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go w.Run(ctx)
+	<-time.After(d)
 	synctest.Wait()
 	cancel()
 	synctest.Wait()

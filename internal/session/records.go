@@ -40,6 +40,7 @@ type Records struct {
 	streams streams
 	again   again
 	later   chan job
+	doubted chan struct{} // tells Run of what may have to be revoked again
 
 	// locks order the changes of one record with the renewal of its copy.
 	locks [256]sync.Mutex
@@ -56,7 +57,7 @@ func New(st store.Store, root *seal.Root, now func() time.Time, floor time.Time)
 	return &Records{
 		st: st, now: now, floor: floor,
 		tagKey: root.Key("tag"), addrKey: root.Key("address"),
-		cache: newCache(now), later: make(chan job, 1024),
+		cache: newCache(now), later: make(chan job, 1024), doubted: make(chan struct{}, 1),
 		seed: maphash.MakeSeed(), pending: make(map[string]bool),
 	}
 }
@@ -170,6 +171,7 @@ func (rs *Records) Update(ctx context.Context, tag string, f func(now time.Time,
 		after = r
 		return store.Value{Data: data, Expires: expires}, nil
 	})
+	rs.seen(epoch)
 	switch {
 	case err != nil:
 		rs.cache.drop(tag) // it may have been written all the same
@@ -181,7 +183,6 @@ func (rs *Records) Update(ctx context.Context, tag string, f func(now time.Time,
 		rs.cache.put(tag, after)
 		rs.streams.settle(tag, after)
 	}
-	rs.seen(epoch)
 	return err
 }
 

@@ -5,6 +5,7 @@ package session
 
 import (
 	"context"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +24,9 @@ const (
 	againLife = time.Minute
 	// maxAgain bounds that memory.
 	maxAgain = 10_000
+	// maxEpochs bounds how many are told from new ones: far more than a
+	// cluster has shards.
+	maxEpochs = 4096
 )
 
 // again is what this process revoked lately, for a store that may lose writes
@@ -30,14 +34,19 @@ const (
 type again struct {
 	mu sync.Mutex
 
-	epoch string // guarded by mu; of the store, as last seen
-	list  []revocation
+	// epochs are those in which the store was seen, newest the last of them to
+	// be met: one, or in a cluster one for each shard, side by side.
+	epochs map[string]bool // guarded by mu
+	newest string          // guarded by mu
+	at     time.Time       // guarded by mu; when the store was last seen
+	list   []*revocation   // guarded by mu; oldest first
 }
 
 type revocation struct {
 	at   time.Time
 	tag  string
 	what access.Revoked
+	lost bool // guarded by again.mu; the store may have lost it
 }
 
 // Share says that other processes change the store too. It is called before
@@ -52,6 +61,7 @@ func (rs *Records) Changed(ctx context.Context, changed string, dir directory.Di
 	switch {
 	case changed == "":
 		rs.cache.clear()
+		rs.doubt() // the store may be another one now
 	case !ok:
 		return
 	default:
@@ -62,34 +72,47 @@ func (rs *Records) Changed(ctx context.Context, changed string, dir directory.Di
 	}
 }
 
-// seen notes the epoch that the store is in. If it is another one than before,
-// what was revoked lately is revoked again.
+// seen notes an epoch that the store is in. If it is a new one, what was revoked
+// lately is revoked again: see Run.
 func (rs *Records) seen(epoch string) {
 	if epoch == "" {
 		return
 	}
 	a := &rs.again
 	a.mu.Lock()
-	before := a.epoch
-	a.epoch = epoch
-	var list []revocation
-	if before != "" && before != epoch {
-		list, a.list = a.list, nil
+	defer a.mu.Unlock()
+	if !a.epochs[epoch] {
+		if a.epochs == nil || len(a.epochs) >= maxEpochs {
+			a.epochs = make(map[string]bool)
+		}
+		a.epochs[epoch], a.newest = true, epoch
+		rs.doubtLocked()
 	}
-	a.mu.Unlock()
-	for _, v := range list {
-		if rs.now().Sub(v.at).Abs() < againLife {
-			rs.soon(job{"again " + v.tag + v.at.String(), v.tag, func(now time.Time, r *access.Record) error {
-				if !r.Revoke(now, v.what) {
-					return store.ErrUnchanged
-				}
-				return nil
-			}})
+	a.at = rs.now()
+}
+
+func (rs *Records) doubt() {
+	rs.again.mu.Lock()
+	defer rs.again.mu.Unlock()
+	rs.doubtLocked()
+}
+
+// doubtLocked believes of nothing that was revoked in the last minute before the
+// store was last seen that it still is.
+func (rs *Records) doubtLocked() {
+	a := &rs.again
+	for _, v := range a.list {
+		v.lost = v.lost || a.at.Sub(v.at).Abs() < againLife
+	}
+	if len(a.list) > 0 {
+		select {
+		case rs.doubted <- struct{}{}:
+		default:
 		}
 	}
 }
 
-// revoked remembers what a change took away.
+// revoked remembers what a change took away in an epoch.
 func (rs *Records) revoked(tag, epoch string, what access.Revoked) {
 	if epoch == "" || what.Empty() {
 		return
@@ -98,8 +121,69 @@ func (rs *Records) revoked(tag, epoch string, what access.Revoked) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := rs.now()
-	for len(a.list) > 0 && (len(a.list) >= maxAgain || now.Sub(a.list[0].at).Abs() >= againLife) {
+	for len(a.list) > 0 && (len(a.list) >= maxAgain || !a.list[0].lost && now.Sub(a.list[0].at).Abs() >= againLife) {
 		a.list = a.list[1:]
 	}
-	a.list = append(a.list, revocation{now, tag, what})
+	// Of two answers on their way, the one from before a failover may be the
+	// later to arrive.
+	v := &revocation{now, tag, what, epoch != a.newest}
+	a.list = append(a.list, v)
+	if v.lost {
+		select {
+		case rs.doubted <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// revokeAgain takes away once more what the store may have lost. What fails is
+// tried again a second later.
+func (rs *Records) revokeAgain(ctx context.Context) {
+	a := &rs.again
+	a.mu.Lock()
+	var lost []*revocation
+	for _, v := range a.list {
+		if v.lost {
+			lost = append(lost, v)
+		}
+	}
+	a.mu.Unlock()
+	for _, v := range lost {
+		rs.setLost(v, false) // before, for it may be lost again meanwhile
+		err := rs.Update(ctx, v.tag, func(now time.Time, r *access.Record) error {
+			if !r.Revoke(now, v.what) {
+				return store.ErrUnchanged
+			}
+			return nil
+		})
+		if err != nil {
+			rs.setLost(v, true)
+		}
+	}
+}
+
+// look reads a record in which something was revoked lately, for the epoch that
+// comes with it: a gate that nobody visits would not notice a failover.
+func (rs *Records) look(ctx context.Context) {
+	a := &rs.again
+	a.mu.Lock()
+	tag := ""
+	if n := len(a.list); n > 0 {
+		if v := a.list[rand.N(n)]; rs.now().Sub(v.at).Abs() < againLife {
+			tag = v.tag
+		}
+	}
+	a.mu.Unlock()
+	if tag == "" {
+		return
+	}
+	if v, err := rs.st.Get(ctx, key(tag)); err == nil {
+		rs.seen(v.Epoch)
+	}
+}
+
+func (rs *Records) setLost(v *revocation, lost bool) {
+	rs.again.mu.Lock()
+	defer rs.again.mu.Unlock()
+	v.lost = lost
 }

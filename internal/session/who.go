@@ -214,10 +214,17 @@ func (rs *Records) soon(j job) {
 
 // Run does the background work until ctx is done.
 func (rs *Records) Run(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-rs.doubted:
+			rs.revokeAgain(ctx)
+		case <-tick.C:
+			rs.look(ctx)
+			rs.revokeAgain(ctx)
 		case j := <-rs.later:
 			rs.mu.Lock()
 			delete(rs.pending, j.name)

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/html"
@@ -28,16 +29,22 @@ type Page struct {
 	Status int
 	Path   string
 	Body   string
+	Header http.Header
 }
 
 // Visitor returns one who has never been here.
 func (g *Gate) Visitor() *Visitor {
+	jar, _ := cookiejar.New(nil) // without options it cannot fail
+	return &Visitor{gate: g, client: &http.Client{Jar: jar, Transport: g.visits()}}
+}
+
+// visits is how all visitors get here.
+func (g *Gate) visits() *http.Transport {
 	if g.shared == nil {
 		g.shared = g.Transport()
 		g.t.Cleanup(g.shared.CloseIdleConnections)
 	}
-	jar, _ := cookiejar.New(nil) // without options it cannot fail
-	return &Visitor{gate: g, client: &http.Client{Jar: jar, Transport: g.shared}}
+	return g.shared
 }
 
 var linkInMail = regexp.MustCompile(`https?://localhost:\d+/sign-in/link\?t=[A-Za-z0-9._-]+`)
@@ -147,7 +154,7 @@ func (v *Visitor) do(method, path string, form url.Values) Page {
 	if err != nil {
 		v.gate.t.Fatal(err)
 	}
-	return Page{Status: res.StatusCode, Path: res.Request.URL.Path, Body: string(body)}
+	return Page{Status: res.StatusCode, Path: res.Request.URL.Path, Body: string(body), Header: res.Header}
 }
 
 // form returns what the first form of p that goes to action would send, with
@@ -184,4 +191,39 @@ func attribute(n *html.Node, name string) string {
 		}
 	}
 	return ""
+}
+
+// At is the same browser at another gate. Cookies know no port, so gates on one
+// host that share a store and a secret know it too.
+func (v *Visitor) At(g *Gate) *Visitor {
+	return &Visitor{gate: g, client: &http.Client{Jar: v.client.Jar, Transport: g.visits()}}
+}
+
+// Roam is the same browser behind a balancer that sends each request to the
+// next of these gates, those that follow a redirect too.
+func (v *Visitor) Roam(gates ...*Gate) *Visitor {
+	return &Visitor{gate: gates[0], client: &http.Client{Jar: v.client.Jar, Transport: &balancer{gates: gates}}}
+}
+
+type balancer struct {
+	gates []*Gate
+	n     atomic.Int64
+}
+
+func (b *balancer) RoundTrip(r *http.Request) (*http.Response, error) {
+	g := b.gates[int(b.n.Add(1)-1)%len(b.gates)]
+	to, err := url.Parse(g.URL)
+	if err != nil {
+		return nil, err
+	}
+	// Each gate stands for the one public address, and knows it by its own.
+	from := "http://" + r.URL.Host
+	r = r.Clone(r.Context())
+	r.URL.Host, r.Host = to.Host, to.Host
+	for _, name := range []string{"Origin", "Referer"} {
+		if rest, ok := strings.CutPrefix(r.Header.Get(name), from); ok {
+			r.Header.Set(name, g.URL+rest)
+		}
+	}
+	return g.visits().RoundTrip(r)
 }

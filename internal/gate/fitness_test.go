@@ -1,0 +1,100 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/portalgate/portalgate/internal/store"
+)
+
+// A store whose clock is a minute off, or that drops what it holds, lets nobody
+// sign in; whoever is signed in stays so, and it passes when the cause does.
+func TestS10_UnfitStore(t *testing.T) {
+	refused := errors.New("evicts keys")
+	unknown := fmt.Errorf("down: %w", store.ErrUnknown)
+	for _, tc := range []struct {
+		name   string
+		health store.Health
+		err    error
+		in     bool
+		said   string
+	}{
+		{name: "well", in: true},
+		{name: "4 s apart", health: store.Health{Skew: 4 * time.Second}, in: true},
+		{name: "6 s apart", health: store.Health{Skew: -6 * time.Second}, in: true, said: "time server"},
+		{name: "a minute apart", health: store.Health{Skew: time.Minute}, said: "1m0s apart"},
+		{name: "a minute behind", health: store.Health{Skew: -time.Minute}, said: "1m0s apart"},
+		{name: "evicting", err: refused, said: "evicts keys"},
+		{name: "it cannot be told", err: unknown, in: true},
+		{name: "a warning", health: store.Health{Warnings: []string{"keeps no file"}}, in: true, said: "keeps no file"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t, wide)
+			already := w.signIn("bob@example.com")
+			b := w.browser()
+			p := b.get(link(b.mailed("ada@example.com")))
+			w.db.health.Store(&tc.health)
+			if tc.err != nil {
+				w.db.unfit.Store(&tc.err)
+			}
+			e, said := w.rt.eng.Load(), map[string]bool{}
+			for range 3 {
+				w.rt.keepFit(context.Background(), e, w.db, said)
+			}
+			if got := b.once().send(p.form("/sign-in/link")).status; (got == 303) != tc.in || !tc.in && got != 503 {
+				t.Errorf("a sign-in is answered %d", got)
+			}
+			if !already.signedIn() {
+				t.Error("who was signed in is not any more")
+			}
+			if n := strings.Count(w.logs.String(), tc.said); tc.said != "" && n != 1 && tc.in {
+				t.Errorf("it was said %d times", n)
+			}
+			if !strings.Contains(w.logs.String(), tc.said) {
+				t.Error("nobody was told why")
+			}
+			w.db.health.Store(nil)
+			w.db.unfit.Store(nil)
+			w.rt.keepFit(context.Background(), e, w.db, said)
+			if !tc.in {
+				b.send(p.form("/sign-in/link")).isPortal("/", "c-ada")
+			}
+		})
+	}
+}
+
+// A gate does not start on a store that must not be used, and does on one that
+// cannot be asked.
+func TestS03_RefusedAtStart(t *testing.T) {
+	w := newWorld(t)
+	w.rt.Close()
+	for _, tc := range []struct {
+		err  error
+		runs bool
+	}{{errors.New("evicts keys"), false}, {fmt.Errorf("down: %w", store.ErrUnknown), true}} {
+		rt := NewRuntime(Options{
+			Gate: "main", Now: w.clock.now,
+			Secret: func(context.Context) ([]byte, error) { return []byte("0123456789abcdef0123456789abcdef"), nil },
+			Open: func(context.Context) (store.Backend, error) {
+				c := &counted{Backend: w.db.Backend}
+				c.unfit.Store(&tc.err)
+				return c, nil
+			},
+		})
+		_, err := rt.Use(w.conf)
+		if (err == nil) != tc.runs {
+			t.Errorf("%v: the gate starts with %v", tc.err, err)
+		}
+		if e := rt.eng.Load(); e != nil {
+			t.Errorf("%v: the store is in use", tc.err)
+		}
+		rt.Close()
+	}
+}
