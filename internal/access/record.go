@@ -168,7 +168,8 @@ const (
 	NoLink        State = "nolink" // never heard of, or too long ago
 )
 
-// Decode reads a record. No data is an empty record.
+// Decode reads a record. No data is an empty record. That of the next version is
+// returned with ErrNewer, to be read and never written.
 func Decode(data []byte) (*Record, error) {
 	if len(data) == 0 {
 		return &Record{}, nil
@@ -178,6 +179,9 @@ func Decode(data []byte) (*Record, error) {
 		return nil, fmt.Errorf("decoding access record: %v", err)
 	}
 	if r.Version > version {
+		if r.Version == version+1 {
+			return &r, ErrNewer // a neighbour's: what we know of it holds
+		}
 		return nil, ErrNewer
 	}
 	return &r, nil

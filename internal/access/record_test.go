@@ -95,8 +95,11 @@ func TestDecode(t *testing.T) {
 			t.Errorf("Decode(%s): %v", tc.data, err)
 		}
 	}
-	if _, err := Decode([]byte(`{"v":2}`)); !errors.Is(err, ErrNewer) {
-		t.Errorf("Decode of a newer record: %v, want ErrNewer", err)
+	if r, err := Decode([]byte(`{"v":2,"i":"ada"}`)); !errors.Is(err, ErrNewer) || r == nil || r.Client != "ada" {
+		t.Errorf("Decode of a neighbour's record: %v, %v, want it with ErrNewer", r, err)
+	}
+	if r, err := Decode([]byte(`{"v":3}`)); !errors.Is(err, ErrNewer) || r != nil {
+		t.Errorf("Decode of a newer record: %v, %v, want ErrNewer", r, err)
 	}
 }
 

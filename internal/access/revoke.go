@@ -16,8 +16,12 @@ type Revoked struct {
 	known    []Hash
 }
 
-// RevokedSince returns what was good in a record before a change and is not
-// now.
+// Standing is a copy of what could be revoked in a record.
+func (r *Record) Standing() *Record {
+	return &Record{Links: slices.Clone(r.Links), Sessions: slices.Clone(r.Sessions), Known: slices.Clone(r.Known)}
+}
+
+// RevokedSince returns what stood in a record before a change and does not now.
 func (r *Record) RevokedSince(before *Record) (out Revoked) {
 	for _, l := range before.Links {
 		if slices.ContainsFunc(r.Links, func(o Link) bool { return o.Hash == l.Hash }) {

@@ -49,6 +49,8 @@ type world struct {
 	logs   *lockedBuffer
 	mark   testMark
 	pause  time.Duration // of the worker
+	// store opens another store than the one at path; nil is that one.
+	store func() (store.Backend, error)
 
 	mu     sync.Mutex
 	passed []*http.Request // what reached the upstream
@@ -122,10 +124,19 @@ func sender(s mail.Sender) option { return func(c *Config, _ *HandlerOptions) { 
 
 func newWorld(t testing.TB, opts ...option) *world {
 	t.Helper()
-	dir := fastDir(t)
-	w := &world{t: t, pause: -1, clock: &clock{}, csv: filepath.Join(dir, "clients.csv"), path: filepath.Join(dir, "gate.db"), logs: &lockedBuffer{}}
+	w := &world{clock: &clock{}}
 	w.clock.t.Store(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC).UnixNano())
-	if err := os.WriteFile(w.csv, []byte(sampleClients), 0o600); err != nil {
+	w.begin(t, sampleClients, opts...)
+	return w
+}
+
+// begin makes a world of one that may have a clock and a store already.
+func (w *world) begin(t testing.TB, clients string, opts ...option) {
+	t.Helper()
+	dir := fastDir(t)
+	w.t, w.pause, w.logs = t, -1, &lockedBuffer{}
+	w.csv, w.path = filepath.Join(dir, "clients.csv"), filepath.Join(dir, "gate.db")
+	if err := os.WriteFile(w.csv, []byte(clients), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	w.server = httptest.NewServer(http.HandlerFunc(w.serve))
@@ -135,7 +146,6 @@ func newWorld(t testing.TB, opts ...option) *world {
 		w.server.Close()
 		w.rt.Close()
 	})
-	return w
 }
 
 // fastDir is a folder for one test, in memory where the system has such a place:
@@ -172,6 +182,9 @@ func (w *world) open(opts ...option) {
 		Gate: "main", Now: w.clock.now, Mark: &w.mark, Pause: w.pause,
 		Secret: func(context.Context) ([]byte, error) { return []byte("0123456789abcdef0123456789abcdef"), nil },
 		Open: func(context.Context) (store.Backend, error) {
+			if w.store != nil {
+				return w.store()
+			}
 			db, err := bolt.Open(w.path, bolt.Options{Now: w.clock.now})
 			if err != nil {
 				return nil, err

@@ -132,7 +132,7 @@ func (rs *Records) entry(ctx context.Context, tag string) (*entry, error) {
 		return nil, err
 	}
 	r, err := access.Decode(v.Data)
-	if err != nil {
+	if r == nil {
 		return nil, errors.Join(store.ErrUnknown, err) // fail closed: neither in nor out
 	}
 	r.VoidBefore(rs.now(), rs.floor)
@@ -158,9 +158,7 @@ func (rs *Records) Update(ctx context.Context, tag string, f func(now time.Time,
 			return store.Value{}, errors.Join(store.ErrUnknown, err)
 		}
 		if epoch != "" { // what is acknowledged may be lost
-			if before, err = access.Decode(old.Data); err != nil {
-				return store.Value{}, errors.Join(store.ErrUnknown, err)
-			}
+			before = r.Standing()
 		}
 		r.VoidBefore(now, rs.floor)
 		r.Fence(now, epoch)
