@@ -204,7 +204,7 @@ func (v *visit) forward(who *session.Visitor, next Next) error {
 	v.settle(wasSignedIn)
 	ctx, stream := v.eng.records.Follow(v.r.Context(), who, long)
 	defer stream.Close()
-	if v.r.Body != nil && v.r.Body != http.NoBody {
+	if v.r.ContentLength != 0 { // the server may have wrapped an empty body
 		defer stopReading(ctx, v.w)()
 	}
 	return next(&cleaner{ResponseWriter: v.w, session: ctx}, v.r.WithContext(ctx))
@@ -220,8 +220,14 @@ func stopReading(ctx context.Context, w http.ResponseWriter) (stop func()) {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // a server that has no such thing reads on
 	})
 	return func() {
-		if !off() {
-			<-done // w is not to be used after the handler
+		if off() {
+			return
+		}
+		<-done // w is not to be used after the handler
+		// Nor is an HTTP/1 connection whose reading has failed: it would fail
+		// every request that comes on it.
+		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			conn.Close()
 		}
 	}
 }

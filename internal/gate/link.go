@@ -145,7 +145,12 @@ func (v *visit) look(f *flow) (opened, error) {
 		return o, err
 	}
 	if o.link, o.state, o.past = r.Look(v.now, o.hash); o.state == access.NoLink {
-		return o, nil
+		if r, err = v.eng.records.Again(v.r.Context(), tag); err != nil {
+			return o, ignoreNotFound(err)
+		}
+		if o.link, o.state, o.past = r.Look(v.now, o.hash); o.state == access.NoLink {
+			return o, nil
+		}
 	}
 	return o, v.judge(r, &o)
 }

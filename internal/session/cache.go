@@ -48,6 +48,8 @@ type shard struct {
 type entry struct {
 	rec *access.Record // nil: there is none
 	at  time.Time      // when that was so
+	// again reports that it was read because the copy before it lacked something.
+	again atomic.Bool
 
 	// visitors are the sessions of rec that were in use, each with the client
 	// as the directory had them: what need not be worked out again.
@@ -82,6 +84,13 @@ func (c *cache) get(tag string) (e *entry, gen uint64) {
 		e = nil
 	}
 	return e, s.gen
+}
+
+// stale reports whether e, which knows nothing of what was asked for, may only
+// be too old to: where others change the store, what is not there may be there
+// by now. That is found out at once, and then 10 times a second at most.
+func (c *cache) stale(e *entry) bool {
+	return c.life > 0 && (!e.again.Load() || c.now().Sub(e.at).Abs() >= c.life/50)
 }
 
 func (c *cache) fresh(e *entry) bool {

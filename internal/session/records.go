@@ -115,6 +115,27 @@ func (rs *Records) Get(ctx context.Context, tag string) (*access.Record, error) 
 	return e.rec, nil
 }
 
+// Again is Get for who did not find in a copy what another gate may just have put
+// there.
+func (rs *Records) Again(ctx context.Context, tag string) (*access.Record, error) {
+	if e, _ := rs.cache.get(tag); e != nil && rs.cache.stale(e) {
+		if _, err := rs.reread(ctx, tag); err != nil {
+			return nil, err
+		}
+	}
+	return rs.Get(ctx, tag)
+}
+
+// reread reads a record anew that lacks something.
+func (rs *Records) reread(ctx context.Context, tag string) (*entry, error) {
+	rs.cache.drop(tag)
+	e, err := rs.entry(ctx, tag)
+	if err == nil {
+		e.again.Store(true)
+	}
+	return e, err
+}
+
 // entry returns what is known of tag, read from the store if need be.
 func (rs *Records) entry(ctx context.Context, tag string) (*entry, error) {
 	e, gen := rs.cache.get(tag)

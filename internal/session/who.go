@@ -85,18 +85,20 @@ func (rs *Records) visitor(ctx context.Context, tag string, h access.Hash, dir d
 	if err != nil {
 		return nil, err
 	}
-	if e.rec == nil {
-		return nil, nil
-	}
 	if v := e.visitor(h); v != nil && v.Session.Over(rs.now(), lt) == "" {
 		if c, err := dir.ByID(ctx, v.Client.ID); err == nil && c == v.Client {
 			return v, nil // as before, so nothing about it has to be worked out
 		}
 	}
-	s, ok := e.rec.Session(h)
-	if !ok {
+	if !e.has(h) && rs.cache.stale(e) { // a copy does not know who has just signed in elsewhere
+		if e, err = rs.reread(ctx, tag); err != nil {
+			return nil, err
+		}
+	}
+	if !e.has(h) {
 		return nil, nil
 	}
+	s, _ := e.rec.Session(h)
 	v := &Visitor{Tag: tag, Session: s, SID: ID(s.Hash), AMR: []string{s.Method}, Over: s.Over(rs.now(), lt), entry: e}
 	if v.Over != "" {
 		return v, nil
@@ -113,6 +115,15 @@ func (rs *Records) visitor(ctx context.Context, tag string, h access.Hash, dir d
 	v.Client = c
 	e.keep(v)
 	return v, nil
+}
+
+// has reports whether there is a session with a hash, over or not.
+func (e *entry) has(h access.Hash) bool {
+	if e.rec == nil {
+		return false
+	}
+	_, ok := e.rec.Session(h)
+	return ok
 }
 
 // visitor returns who was found signed in by the session with a hash.

@@ -5,6 +5,7 @@ package redis
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"strconv"
 	"time"
@@ -21,7 +22,7 @@ func (s *Store) queue(ctx context.Context, sc *script, args ...any) (any, error)
 	at := s.prefix + "{queue}:"
 	return s.do(ctx, &call{
 		script: sc,
-		keys:   []string{at + "due", at + "expiry", at + "data", at + "tries"},
+		keys:   []string{at + "due", at + "expiry", at + "data", at + "tries", at + "holder"},
 		args:   args,
 	})
 }
@@ -40,8 +41,13 @@ func (s *Store) Put(ctx context.Context, it store.Item) error {
 
 // Lease implements [store.Queue].
 func (s *Store) Lease(ctx context.Context, max int, hold time.Duration) ([]store.Item, error) {
-	reply, err := s.queue(ctx, leaseScript, max, hold.Milliseconds())
+	name := s.lease()
+	reply, err := s.queue(ctx, leaseScript, max, hold.Milliseconds(), name)
 	if err != nil {
+		select {
+		case s.leases <- name: // the answer may be lost, and items with it
+		default:
+		}
 		return nil, err
 	}
 	const fields = 5
@@ -62,6 +68,16 @@ func (s *Store) Lease(ctx context.Context, max int, hold time.Duration) ([]store
 		items = append(items, store.Item{ID: id, Data: []byte(data), Due: due, Expires: expires, Tries: int(tries)})
 	}
 	return items, nil
+}
+
+// lease returns the name of a call whose answer was lost, or a fresh one.
+func (s *Store) lease() string {
+	select {
+	case name := <-s.leases:
+		return name
+	default:
+		return rand.Text()[:8]
+	}
 }
 
 // Done implements [store.Queue].

@@ -59,6 +59,7 @@ type Store struct {
 	id      string // this store's, to know its own messages
 
 	calls    chan struct{} // one for each that runs
+	leases   chan string   // names of leases that nobody got: see Lease
 	locks    locks
 	breakers sync.Map // *breaker by a node's address
 	trips    atomic.Int64
@@ -104,6 +105,7 @@ func Open(o Options) (*Store, error) {
 		channel:   "portalgate:" + o.Prefix + ":changed",
 		id:        rand.Text()[:8],
 		calls:     make(chan struct{}, maxCalls),
+		leases:    make(chan string, 64),
 		locks:     locks{held: make(map[string]*lock)},
 		stop:      stop,
 	}
