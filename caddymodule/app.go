@@ -95,6 +95,10 @@ func (a *App) provision(ctx caddy.Context, name string, g *Gate) error {
 		c.Log.Warn("the secret stands in the configuration itself, which the admin API shows and Caddy saves to disk; use {env.NAME} or {file./path}, not {$NAME}",
 			zap.String("gate", name))
 	}
+	if r := g.Store.Redis; r != nil && r.literalPassword() {
+		c.Log.Warn("the password of the store stands in the configuration itself, which the admin API shows and Caddy saves to disk; use {env.NAME} or {file./path}, not {$NAME}",
+			zap.String("gate", name))
+	}
 	where, err := g.place(name, ctx.Storage())
 	if err != nil {
 		return err

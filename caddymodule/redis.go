@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -113,9 +114,19 @@ func (r *Redis) check() error {
 	return r.try(r.URL)
 }
 
+// literalPassword reports whether the URL has a password that is no placeholder.
+func (r *Redis) literalPassword() bool {
+	u, err := url.Parse(r.URL)
+	if err != nil || strings.Contains(r.URL, "{") {
+		return false
+	}
+	_, has := u.User.Password()
+	return has
+}
+
 // try makes a store that talks to nobody.
-func (r *Redis) try(url string) error {
-	o := r.options("try", url)
+func (r *Redis) try(at string) error {
+	o := r.options("try", at)
 	o.CA, o.Cert, o.Key = "", "", "" // files are another matter
 	s, err := redis.Open(o)
 	if err != nil {
@@ -124,9 +135,9 @@ func (r *Redis) try(url string) error {
 	return s.Close()
 }
 
-func (r *Redis) options(gate, url string) redis.Options {
+func (r *Redis) options(gate, at string) redis.Options {
 	return redis.Options{
-		URL: url, Prefix: gate, Replicas: r.Replicas, CA: r.CA, Cert: r.Cert, Key: r.Key,
+		URL: at, Prefix: gate, Replicas: r.Replicas, CA: r.CA, Cert: r.Cert, Key: r.Key,
 		Sentinel: r.Sentinel, Sentinels: r.Sentinels, Cluster: r.Cluster, Nodes: r.Nodes,
 	}
 }
@@ -143,14 +154,14 @@ func openRedis(o redis.Options) (store.Backend, error) {
 // resolve returns what the store is opened with, and the name under which a
 // runtime is kept that does: another for every other setting.
 func (r *Redis) resolve(gate string) (o redis.Options, name string, err error) {
-	url, err := caddy.NewReplacer().ReplaceOrErr(r.URL, true, true)
+	at, err := caddy.NewReplacer().ReplaceOrErr(r.URL, true, true)
 	if err != nil {
 		return o, "", fmt.Errorf("store redis: %v", err)
 	}
-	if err := r.try(url); err != nil {
+	if err := r.try(at); err != nil {
 		return o, "", err
 	}
-	o = r.options(gate, url)
+	o = r.options(gate, at)
 	for _, file := range []*string{&o.CA, &o.Cert, &o.Key} {
 		if *file == "" {
 			continue

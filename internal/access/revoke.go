@@ -54,6 +54,13 @@ func (r *Record) RevokedSince(before *Record) (out Revoked) {
 	return out
 }
 
+// ButUsed is v without the links that were used up: what is not known to have
+// been written must not use up a link that nobody got anything for.
+func (v Revoked) ButUsed() Revoked {
+	v.links = keep(v.links, func(p Past) bool { return p.State != Used && p.State != NewerSignedIn })
+	return v
+}
+
 // Empty reports whether nothing was taken away.
 func (v Revoked) Empty() bool { return len(v.links)+len(v.sessions)+len(v.known) == 0 }
 

@@ -246,7 +246,7 @@ func (e *engine) queue(ctx context.Context, now time.Time, to address.Address, o
 	if o.back != "/" {
 		l.Back = o.back
 	}
-	id = base64.RawURLEncoding.EncodeToString(randomBytes(32))
+	id = itemID()
 	if err = e.enqueue(ctx, id, l, now, now.Add(o.life)); err != nil {
 		return "", err
 	}
@@ -256,6 +256,9 @@ func (e *engine) queue(ctx context.Context, now time.Time, to address.Address, o
 	}
 	return id, nil
 }
+
+// itemID makes the id of a queue item, from which its link is derived.
+func itemID() string { return base64.RawURLEncoding.EncodeToString(randomBytes(32)) }
 
 func (e *engine) enqueue(ctx context.Context, id string, l letter, due, expires time.Time) error {
 	data, err := json.Marshal(l)

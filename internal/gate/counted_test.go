@@ -20,7 +20,7 @@ import (
 type counted struct {
 	store.Backend
 	gets, updates, allows, puts, queued, notices atomic.Int64
-	fail, lose, full, refuse                     atomic.Bool
+	fail, lose, full, refuse, lost               atomic.Bool
 	held                                         atomic.Pointer[held]
 	health                                       atomic.Pointer[store.Health]
 	unfit                                        atomic.Pointer[error]
@@ -101,6 +101,16 @@ func (c *counted) Put(ctx context.Context, it store.Item) error {
 	}
 	c.count(it.ID).Add(1)
 	return c.Backend.Put(ctx, it)
+}
+
+func (c *counted) Lease(ctx context.Context, max int, hold time.Duration) ([]store.Item, error) {
+	items, err := c.Backend.Lease(ctx, max, hold)
+	if len(items) > 0 && c.lost.CompareAndSwap(true, false) {
+		for i := range items {
+			items[i].Lost = true
+		}
+	}
+	return items, err
 }
 
 func (c *counted) Done(ctx context.Context, id string) error {

@@ -224,11 +224,9 @@ func stopReading(ctx context.Context, w http.ResponseWriter) (stop func()) {
 			return
 		}
 		<-done // w is not to be used after the handler
-		// Nor is an HTTP/1 connection whose reading has failed: it would fail
-		// every request that comes on it.
-		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
-			conn.Close()
-		}
+		// Nor is the connection: what has failed once to be read would fail every
+		// request that comes on it.
+		w.Header().Set("Connection", "close")
 	}
 }
 

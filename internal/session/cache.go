@@ -113,8 +113,8 @@ func (c *cache) clear() {
 }
 
 // fill keeps what was read from the store, unless something changed since gen.
-func (c *cache) fill(tag string, r *access.Record, gen uint64) *entry {
-	e := &entry{rec: r, at: c.now()}
+func (c *cache) fill(tag string, r *access.Record, gen uint64, at time.Time) *entry {
+	e := &entry{rec: r, at: at}
 	s := c.shard(tag)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,13 +124,29 @@ func (c *cache) fill(tag string, r *access.Record, gen uint64) *entry {
 	return e
 }
 
-// put keeps what was just written.
-func (c *cache) put(tag string, r *access.Record) {
+// put keeps what was written since at. Where others change the store, one of
+// them may have changed it after that: then nothing is kept if something changed
+// since gen.
+func (c *cache) put(tag string, r *access.Record, gen uint64, at time.Time) {
 	s := c.shard(tag)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	moved := s.gen != gen
 	s.gen++
-	s.setLocked(tag, &entry{rec: r, at: c.now()})
+	if c.life > 0 && moved {
+		delete(s.young, tag)
+		delete(s.old, tag)
+		return
+	}
+	s.setLocked(tag, &entry{rec: r, at: at})
+}
+
+// generation is what put wants to know from before a change.
+func (c *cache) generation(tag string) uint64 {
+	s := c.shard(tag)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gen
 }
 
 // drop forgets tag.

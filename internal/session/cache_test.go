@@ -280,7 +280,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	before := w.db.gets.Load()
 	for i, tag := range tags[2:] {
 		_, gen := c.get(tag)
-		c.fill(tag, nil, gen)
+		c.fill(tag, nil, gen, w.clock())
 		if len(s.young) > perShard || len(s.old) > perShard {
 			t.Fatalf("%d and %d records after %d tags", len(s.young), len(s.old), i)
 		}
@@ -300,7 +300,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	// A copy that moved to the older generation is dropped as well.
 	for i := range perShard {
 		_, gen := c.get(tags[2+i])
-		c.fill(tags[2+i], nil, gen)
+		c.fill(tags[2+i], nil, gen, w.clock())
 	}
 	c.drop(first)
 	if e, _ := c.get(first); e != nil {

@@ -142,12 +142,13 @@ func (rs *Records) entry(ctx context.Context, tag string) (*entry, error) {
 	if e != nil {
 		return e, nil
 	}
+	asked := rs.now()
 	v, err := rs.st.Get(ctx, key(tag))
 	if err == nil {
 		rs.seen(v.Epoch)
 	}
 	if errors.Is(err, store.ErrNotFound) {
-		return rs.cache.fill(tag, nil, gen), nil
+		return rs.cache.fill(tag, nil, gen, asked), nil
 	}
 	if err != nil {
 		return nil, err
@@ -159,7 +160,7 @@ func (rs *Records) entry(ctx context.Context, tag string) (*entry, error) {
 	r.VoidBefore(rs.now(), rs.floor)
 	r.Fence(rs.now(), v.Epoch)
 	r.Events = nil // memory is for what is asked for
-	return rs.cache.fill(tag, r, gen), nil
+	return rs.cache.fill(tag, r, gen, asked), nil
 }
 
 // Update changes a client's record. f gets the store's time and a record of
@@ -172,6 +173,7 @@ func (rs *Records) Update(ctx context.Context, tag string, f func(now time.Time,
 	defer l.Unlock()
 	var before, after *access.Record
 	epoch := ""
+	gen, asked := rs.cache.generation(tag), rs.now()
 	err := rs.st.Update(ctx, key(tag), func(now time.Time, old store.Value) (store.Value, error) {
 		after, epoch = nil, old.Epoch
 		r, err := access.Decode(old.Data)
@@ -194,12 +196,15 @@ func (rs *Records) Update(ctx context.Context, tag string, f func(now time.Time,
 	switch {
 	case err != nil:
 		rs.cache.drop(tag) // it may have been written all the same
+		if after != nil && before != nil && errors.Is(err, store.ErrUnknown) {
+			rs.revoked(tag, epoch, after.RevokedSince(before).ButUsed())
+		}
 	case after != nil:
 		if before != nil {
 			rs.revoked(tag, epoch, after.RevokedSince(before))
 		}
 		after.Events = nil
-		rs.cache.put(tag, after)
+		rs.cache.put(tag, after, gen, asked)
 		rs.streams.settle(tag, after)
 	}
 	return err

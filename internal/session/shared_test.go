@@ -398,3 +398,54 @@ func TestRevokedMemoryIsBounded(t *testing.T) {
 		t.Errorf("%d epochs", n)
 	}
 }
+
+// Another gate ends a session while the answer to a change of this gate's is on
+// its way. What this gate wrote is then the older: it must not be kept.
+func TestLateAnswerIsNotKept(t *testing.T) {
+	w := newWorld(t)
+	w.Share()
+	cookie, h := w.signIn(1, false)
+	tag := w.Tag(ada)
+	w.db.written = func() {
+		w.db.written = nil
+		w.other().change(tag, func(now time.Time, r *access.Record) { r.EndSession(now, h, access.BySignOut) })
+		w.changed(tag)
+	}
+	w.change(tag, func(_ time.Time, r *access.Record) { r.WrongCodes++ })
+	if w.visitor(cookie).SignedIn() {
+		t.Error("a session that has ended elsewhere goes on from an older copy")
+	}
+}
+
+// A sign-out was written, its answer lost, and its repetition found nothing to
+// do. The failover that follows loses it all the same: it must be made again.
+func TestLostAnswerIsRevokedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.Share()
+		w.db.epoch = "one"
+		cookie, h := w.signIn(1, false)
+		tag := w.Tag(ada)
+		past := w.remember()
+		end := func(now time.Time, r *access.Record) error {
+			if !r.EndSession(now, h, access.BySignOut) {
+				return store.ErrUnchanged
+			}
+			return nil
+		}
+		w.db.lose.Store(true)
+		if err := w.Update(t.Context(), tag, end); !errors.Is(err, store.ErrUnknown) {
+			t.Fatal(err)
+		}
+		w.db.lose.Store(false)
+		if err := w.Update(t.Context(), tag, end); err != nil {
+			t.Fatal(err)
+		}
+		w.failover(past, "two")
+		w.changed("")
+		w.workFor(3 * time.Second)
+		if w.visitor(cookie).SignedIn() {
+			t.Error("the session lives again")
+		}
+	})
+}

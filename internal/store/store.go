@@ -87,6 +87,9 @@ type Item struct {
 	Expires time.Time
 	// Tries is how often it has been leased, this time included.
 	Tries int
+	// Lost reports that the item was put in another epoch (see Value.Epoch):
+	// what came of it since may be lost, so it may have been done.
+	Lost bool
 }
 
 // Queue holds items until somebody has done them. Its methods may be called

@@ -2,7 +2,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 
 -- ARGV: how many at most, for how many milliseconds, and a name for the call.
--- Returns id, data, due, expires and tries of each. A lease is no more than a
+-- Returns the history, and id, data (behind the history it was put in), due,
+-- expires and tries of each. A lease is no more than a
 -- later due time. A caller that has had no answer asks again under the same name:
 -- what it was given then, it has not got.
 sweep()
@@ -14,7 +15,7 @@ for i = 1, #held, 2 do
 	end
 end
 local ids = redis.call('ZRANGEBYSCORE', due, '-inf', now, 'WITHSCORES', 'LIMIT', 0, ARGV[1])
-local items = {}
+local items = {history}
 for i = 1, #ids, 2 do
 	local id = ids[i]
 	local expires = live(id)

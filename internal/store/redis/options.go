@@ -25,7 +25,7 @@ type Options struct {
 	// The user needs its keys and channel (~portalgate:<gate>:* and
 	// &portalgate:<gate>:*) and +eval +evalsha +get +set +del +time +info +ping
 	// +hello +select +publish +subscribe +wait +zadd +zrem +zscore +zcard
-	// +zrangebyscore +hget +hset +hdel +hincrby; in a cluster +cluster too.
+	// +zrangebyscore +hget +hgetall +hset +hdel +hincrby; in a cluster +cluster too.
 	URL string
 	// Prefix keeps stores of one server apart: the gate's name. It stands in
 	// every key and channel.
@@ -81,7 +81,7 @@ func (o Options) client() (goredis.UniversalClient, error) {
 	}
 	for name := range u.Query() {
 		if name != "db" || u.Scheme != "unix" {
-			return nil, fmt.Errorf("the URL has an option, %q, that is not for it to set", name)
+			return nil, errors.New("the URL has an option that is not for it to set; a ? in a password is written %3F")
 		}
 	}
 	cluster := o.Cluster || len(o.Nodes) > 0

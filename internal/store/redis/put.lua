@@ -10,5 +10,5 @@ drop(id)
 if redis.call('ZCARD', expiry) >= tonumber(ARGV[5]) then return 0 end
 redis.call('ZADD', due, ARGV[3], id)
 redis.call('ZADD', expiry, ARGV[4], id)
-redis.call('HSET', data, id, ARGV[2])
+redis.call('HSET', data, id, history .. ' ' .. ARGV[2])
 return 1

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/portalgate/portalgate/internal/store"
@@ -52,20 +53,26 @@ func (s *Store) Lease(ctx context.Context, max int, hold time.Duration) ([]store
 	}
 	const fields = 5
 	all, ok := reply.([]any)
-	if !ok || len(all)%fields != 0 {
+	if !ok || len(all)%fields != 1 {
 		return nil, unknown(errReply)
 	}
+	now, ok := all[0].(string)
+	if !ok {
+		return nil, unknown(errReply)
+	}
+	all = all[1:]
 	var items []store.Item
 	for ; len(all) > 0; all = all[fields:] {
 		id, ok1 := all[0].(string)
-		data, ok2 := all[1].(string)
+		text, ok2 := all[1].(string)
+		then, data, ok6 := strings.Cut(text, " ")
 		due, ok3 := score(all[2])
 		expires, ok4 := score(all[3])
 		tries, ok5 := all[4].(int64)
-		if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 {
+		if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || !ok6 {
 			return nil, unknown(errReply)
 		}
-		items = append(items, store.Item{ID: id, Data: []byte(data), Due: due, Expires: expires, Tries: int(tries)})
+		items = append(items, store.Item{ID: id, Data: []byte(data), Due: due, Expires: expires, Tries: int(tries), Lost: then != now})
 	}
 	return items, nil
 }
