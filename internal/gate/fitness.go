@@ -60,7 +60,7 @@ func (rt *Runtime) keepFit(ctx context.Context, e *engine, b store.Backend, said
 		unfit = fmt.Errorf("%v (%w)", err, store.ErrUnknown)
 	}
 	before := e.unfit.Swap(&unfit)
-	if unfit != nil && (before == nil || *before == nil) {
+	if unfit != nil && *before == nil {
 		rt.conf.Load().Log.Error("nobody can sign in", zap.Error(unfit))
 	}
 }

@@ -136,7 +136,7 @@ func TestSignInAcrossGates(t *testing.T) {
 	at := func(i int) string { return ws[i].front }
 	b.ask("ada@example.com")
 	var m string
-	await(t, "the mail was sent", func() bool {
+	redistest.Await(t, "the mail was sent", func() bool {
 		for _, w := range ws {
 			for _, e := range w.rt.Outbox().Messages() {
 				m = max(m, link(e))
@@ -159,26 +159,11 @@ func TestSignInAcrossGates(t *testing.T) {
 	b.send(b.get("/sign-in/sign-out").form("/sign-in/sign-out")).says("out.title")
 	begun := time.Now()
 	for i := range ws {
-		await(t, "it is signed out everywhere", func() bool { return !strings.HasPrefix(thief.get(at(i)+"/").body, "portal ") })
+		redistest.Await(t, "it is signed out everywhere", func() bool { return !strings.HasPrefix(thief.get(at(i)+"/").body, "portal ") })
 	}
 	// A copy would serve for five seconds if no feed told.
 	if took := time.Since(begun); took > time.Second {
 		t.Errorf("the cookie was good for another %v at other gates", took)
-	}
-}
-
-// await waits until ok, for what other goroutines do.
-func await(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited too long until %s", what)
-		}
 	}
 }
 
@@ -196,7 +181,7 @@ func TestRoundTripsOfASignIn(t *testing.T) {
 		case w.rt.eng.Load().wake <- struct{}{}:
 		default:
 		}
-		await(t, "the worker has looked", func() bool { return s.idle.Load() > idle })
+		redistest.Await(t, "the worker has looked", func() bool { return s.idle.Load() > idle })
 		return s.Stats().Trips - s.idle.Load()
 	}
 	w.signIn("cy@example.com") // Redis has seen no script before
@@ -217,7 +202,7 @@ func TestRoundTripsOfASignIn(t *testing.T) {
 		sent := s.done.Load()
 		at := []int64{count()}
 		b.ask(tc.email)
-		await(t, "the mail was sent", func() bool { return s.done.Load() > sent })
+		redistest.Await(t, "the mail was sent", func() bool { return s.done.Load() > sent })
 		at = append(at, count())
 		f := b.get(link(w.letters(tc.email, i%2+1)[0])).form("/sign-in/link")
 		at = append(at, count())

@@ -28,6 +28,13 @@ func parsePatterns(kind string, paths []string) (all []pattern, err error) {
 	return all, nil
 }
 
+// CheckPassive reports why paths cannot be [Config].Passive, before there is a
+// Handler to refuse them.
+func CheckPassive(paths []string) error {
+	_, err := parsePatterns("passive", paths)
+	return err
+}
+
 func parsePattern(s string) (pattern, error) {
 	p, star := strings.CutSuffix(s, "*")
 	switch {

@@ -72,7 +72,7 @@ type engine struct {
 	keys    keys
 	floor   int64                 // what was made before it, in Unix seconds, does not count
 	wake    chan struct{}         // tells the worker that mail was queued
-	unfit   atomic.Pointer[error] // why nobody can sign in; nil, or of nil, if they can
+	unfit   atomic.Pointer[error] // why nobody can sign in; of nil if they can, and never nil itself
 
 	stop    context.CancelFunc
 	workers sync.WaitGroup

@@ -124,10 +124,10 @@ func (e *engine) sendLink(ctx context.Context, c *Config, it store.Item, l lette
 		return "", err
 	}
 	mayMail := err == nil && client.Access && client.EmailOK
-	tag, nobody := e.records.Tag(client.ID), e.records.Scratch(to)
+	tag, scratch := e.records.Tag(client.ID), e.records.Scratch(to)
 	if !mayMail {
 		client = directory.Client{Email: to.String(), Name: "Some One"}
-		tag = nobody
+		tag = scratch
 	}
 	link := access.Link{
 		Hash: e.keys.linkHash(it.ID), Made: l.Made, Expires: l.Made + l.Life, ReturnTo: l.Back, Shared: l.Shared,

@@ -85,7 +85,7 @@ func (n *Nodes) Addrs() (addrs []string) {
 // Owner is the running primary that has a key's slot.
 func (n *Nodes) Owner(key string) (owner *Server) {
 	n.t.Helper()
-	await(n.t, "somebody owns the key", func() bool {
+	Await(n.t, "somebody owns the key", func() bool {
 		for _, s := range n.Servers {
 			// An owner answers; others say who it is.
 			if s.running() && s.Info("replication", "role") == "master" {

@@ -171,10 +171,12 @@ func (s *Server) Restart() {
 // Await waits until ok, and fails the test if that takes too long.
 func (s *Server) Await(what string, ok func() bool) {
 	s.t.Helper()
-	await(s.t, fmt.Sprintf("%s %s: %s", filepath.Base(s.prog), s.Port, what), ok)
+	Await(s.t, fmt.Sprintf("%s %s: %s", filepath.Base(s.prog), s.Port, what), ok)
 }
 
-func await(t testing.TB, what string, ok func() bool) {
+// Await waits until ok, for what servers and other goroutines do, and fails the
+// test if that takes too long.
+func Await(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
 	tick := time.NewTicker(10 * time.Millisecond)

@@ -107,7 +107,7 @@ func (w *Watched) Primary() *Server {
 // returns it.
 func (w *Watched) AwaitPrimary(old *Server) (p *Server) {
 	w.t.Helper()
-	await(w.t, "another server is primary", func() bool {
+	Await(w.t, "another server is primary", func() bool {
 		p = w.Primary()
 		return p != nil && p != old
 	})
@@ -120,7 +120,7 @@ func (w *Watched) Failover() *Server {
 	w.t.Helper()
 	old := w.Primary()
 	var asked time.Time
-	await(w.t, "the sentinels have promoted a replica", func() bool {
+	Await(w.t, "the sentinels have promoted a replica", func() bool {
 		if p := w.Primary(); p != nil && p != old {
 			return true
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/redistest"
 	"github.com/portalgate/portalgate/internal/seal"
 	"github.com/portalgate/portalgate/internal/session"
 	"github.com/portalgate/portalgate/internal/store"
@@ -101,7 +102,7 @@ func (g *gate) try(client string, f func(now time.Time, r *access.Record) error)
 // must is try, until it works.
 func (g *gate) must(client string, f func(now time.Time, r *access.Record) error) {
 	g.t.Helper()
-	await(g.t, "the store can be written", func() bool { return g.try(client, f) })
+	redistest.Await(g.t, "the store can be written", func() bool { return g.try(client, f) })
 }
 
 func hash(what, client string) access.Hash { return access.HashOf([]byte(what + " " + client)) }
@@ -148,7 +149,7 @@ func (g *gate) signOut(client, browser string) bool {
 // in reports whether that session lives.
 func (g *gate) in(client, browser string) (in bool) {
 	g.t.Helper()
-	await(g.t, "the store can be read", func() bool {
+	redistest.Await(g.t, "the store can be read", func() bool {
 		r, err := g.Get(context.Background(), g.Tag(id(client)))
 		if errors.Is(err, store.ErrNotFound) {
 			in = false
@@ -200,7 +201,7 @@ func (top *topology) run(t *testing.T, n int, f fault, tallies map[string]*tally
 			have++
 			g.link(client)
 			if o.sign {
-				await(t, "the client is signed in", func() bool { return g.redeem(client, "first") })
+				redistest.Await(t, "the client is signed in", func() bool { return g.redeem(client, "first") })
 			}
 			all = append(all, o)
 		}
@@ -286,7 +287,7 @@ func (top *topology) run(t *testing.T, n int, f fault, tallies map[string]*tally
 		revived := g.in(o.client, "first")
 		if o.mode.name == "fence" && revived {
 			// The gate that ended it does so again.
-			await(t, "the session has ended again", func() bool {
+			redistest.Await(t, "the session has ended again", func() bool {
 				revived = g.in(o.client, "first")
 				return !revived || time.Since(begun) > 15*time.Second
 			})

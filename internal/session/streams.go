@@ -55,8 +55,10 @@ func (rs *Records) Follow(ctx context.Context, v *Visitor, long bool) (context.C
 	rs.streams.add(s)
 	// The session may have ended since v was found. Whoever ends one replaces
 	// the copy of its record before looking for streams, so one of us sees the
-	// other. A copy that was merely dropped is the sweep's business.
-	if e, _ := rs.cache.get(v.Tag); e != nil && e != v.entry {
+	// other. A copy that was merely dropped is the sweep's business, and so is
+	// one that does not know the session where other gates open some: it may be
+	// the older of two.
+	if e, _ := rs.cache.get(v.Tag); e != nil && e != v.entry && (rs.cache.life == 0 || e.has(s.hash)) {
 		rs.streams.settle(v.Tag, e.rec)
 	}
 	return ctx, s

@@ -5,7 +5,6 @@ package session_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/portalgate/portalgate/internal/redistest"
 	"github.com/portalgate/portalgate/internal/store/redis"
@@ -65,7 +64,7 @@ func behindSentinels(t *testing.T) *topology {
 	}
 	promoted := func() {
 		mend()
-		await(t, "a replica is promoted", func() bool { // a halted server is better not asked
+		redistest.Await(t, "a replica is promoted", func() bool { // a halted server is better not asked
 			return others[0].Info("replication", "role") == "master" || others[1].Info("replication", "role") == "master"
 		})
 	}
@@ -75,7 +74,7 @@ func behindSentinels(t *testing.T) *topology {
 		{"SENTINEL FAILOVER", nil, func() { w.Failover() }, nil},
 	}
 	top.heal = func() {
-		await(t, "everybody follows", func() bool {
+		redistest.Await(t, "everybody follows", func() bool {
 			n := 0
 			for _, s := range w.Servers {
 				if s.Info("replication", "role") == "slave" && s.Info("replication", "master_link_status") == "up" {
@@ -108,7 +107,7 @@ func clustered(t *testing.T) *topology {
 		{"TAKEOVER", func() { r = n.Replica(p) }, func() { n.Takeover(r) }, nil},
 	}
 	top.heal = func() {
-		await(t, "the old primary follows", func() bool {
+		redistest.Await(t, "the old primary follows", func() bool {
 			return p.Info("replication", "role") == "slave" && p.Info("replication", "master_link_status") == "up"
 		})
 		n.AwaitOK()
@@ -123,19 +122,5 @@ func restarted(t *testing.T) *topology {
 	return &topology{
 		name: "one server", options: redis.Options{URL: s.URL()}, heal: func() {},
 		faults: []fault{{"restart from a snapshot", func() { s.Do("SAVE") }, s.Restart, nil}},
-	}
-}
-
-func await(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited too long until %s", what)
-		}
 	}
 }
