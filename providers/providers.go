@@ -22,37 +22,71 @@ import (
 
 // Authenticator is one way to sign in. Its methods may be called concurrently.
 type Authenticator interface {
+	// Describe says how the method presents itself. It is asked for at every
+	// page and does no work: the answer depends on the configuration alone.
+	Describe() Description
+
 	// Start begins a sign-in and says what to do first.
 	Start(ctx context.Context, req Request) (Step, error)
 
-	// Continue takes what came back and says what to do next. A *Denial error
-	// means that what was typed cannot be right, and the person is asked
-	// again; any other error means that the method itself is broken, and the
-	// person is offered another way.
-	Continue(ctx context.Context, req Request) (Step, error)
+	// Continue takes what came back and says what to do next, or who it is. A
+	// *Denial error means that this person may not pass by what came back, and
+	// is told so; any other error means that the method itself is broken, and
+	// the person is offered another way.
+	Continue(ctx context.Context, req Request) (Step, *Claim, error)
+}
+
+// Description is how a method presents itself.
+type Description struct {
+	// Text is the prefix of the method's texts in the catalogue. Under it,
+	// other pages find what to call the method: <Text>.offer.
+	Text string
+	// Label fills the slot {method} of those texts: what people call the other
+	// side. It is text, at most 200 characters, and may be empty.
+	Label string
+	// Away reports that Start sends the browser to another place at once. There
+	// is then no form to show first, and only a press sets off.
+	Away bool
+	// Life is how long what the method sends or takes is good for, to be told on
+	// the pages about it.
+	Life time.Duration
 }
 
 // Request is what a person sent.
 type Request struct {
-	// Fields holds what was typed, by the names of the Ask before. Values are
-	// as typed: not trimmed, not checked.
+	// Fields holds what was typed, by the names of the Ask before, or what came
+	// back in the query of the callback. Values are as they came: not trimmed,
+	// not checked.
 	Fields map[string]string
+	// State is that of the Step before.
+	State []byte
+	// Callback is the address to come back to after a Redirect, and Attempt
+	// what has to come back there, as the query's "state": it ties the answer
+	// to the browser that set off.
+	Callback, Attempt string
+	// Choose reports that the other side is to ask which account is meant, even
+	// if it believes to know: on a shared computer, and after an account that
+	// was not the right one.
+	Choose bool
 }
 
-// Step is what the gate is to do next. Exactly one member is set.
+// Step is what the gate is to do next. Exactly one of Ask, Redirect, SendLink
+// and CheckSecret is set.
 type Step struct {
-	Ask      *Ask
-	SendLink *SendLink
+	Ask         *Ask
+	Redirect    *Redirect
+	SendLink    *SendLink
+	CheckSecret *CheckSecret
+	// State is kept by the gate, sealed, and comes back in the next Request of
+	// this attempt; no browser sees it. At most 1024 bytes.
+	State []byte
 }
 
-// Ask shows a form. Its texts stand in the catalogue under the Text prefix:
-// <Text>.title, .lead and .button, and <Text>.label and .hint for its field.
+// Ask shows a form. Its texts stand in the catalogue under the Text prefix of
+// the method: <Text>.title, .lead and .button, and <Text>.<field>.label and
+// .<field>.hint for its fields.
 type Ask struct {
-	Text   string
 	Fields []Field
-	// Life is how long what follows the answer is good for, to be told on the
-	// pages about it.
-	Life time.Duration
 }
 
 // Field is one thing to type.
@@ -65,7 +99,21 @@ type Field struct {
 type Kind string
 
 // The kinds of fields.
-const Email Kind = "email"
+const (
+	Email Kind = "email"
+	// Digits is a secret of digits; it is never filled in again.
+	Digits Kind = "digits"
+)
+
+// Redirect sends the browser to another origin, to come back to the request's
+// Callback.
+type Redirect struct {
+	// URL is https (http on loopback only), and its origin one of Origins.
+	URL string
+	// Origins are those to which this method may send a browser, as it knows
+	// them from its configuration or from what the other side publishes.
+	Origins []string
+}
 
 // SendLink mails a single-use link, if the address is on file. The method
 // does not learn whether it is.
@@ -75,12 +123,44 @@ type SendLink struct {
 	Life time.Duration
 }
 
+// CheckSecret checks a secret that staff have issued to the client with this
+// address. The method does not learn whether there is such a client, nor
+// whether the secret is right.
+type CheckSecret struct {
+	Address string
+	Secret  string
+}
+
+// Claim is who a method says that a person is. What the gate makes of it is the
+// gate's: the client with that address on file, and nobody else's.
+type Claim struct {
+	// Subject names the account at the other side, for good. The gate keeps it
+	// apart by method. At most 255 characters.
+	Subject string
+	// Email is the account's address. EmailVerified reports that the other side
+	// has checked that the account's owner reads what is sent there.
+	Email         string
+	EmailVerified bool
+	// Authoritative reports that the other side gives out that address itself.
+	// Without that an account may bear an address that has had another owner
+	// since, and the mailbox is asked once.
+	Authoritative bool
+	// Name is for logs; the name on file is what counts.
+	Name string
+	// AMR says how the person proved it (RFC 8176).
+	AMR []string
+}
+
 // Denial is the answer "that cannot be right": an address that is none, a
-// code with a digit too few. It is not for secrets that do not match; those
-// the gate checks.
+// code with a digit too few, an account that is refused. It is not for secrets
+// that do not match; those the gate checks.
 type Denial struct {
-	// Reason is a key of the catalogue, shown with the form.
+	// Reason is a key of the catalogue: what is wrong with a field, shown with
+	// the form, or, for a method that has no form, the stem of a page
+	// (<Reason>.title, <Reason>.lead).
 	Reason string
+	// Field names the field that Reason is about; empty is the first.
+	Field string
 }
 
 // Error gives the reason, for the log.

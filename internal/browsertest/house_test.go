@@ -66,14 +66,16 @@ func (f *faulty) Allow(ctx context.Context, asks []limit.Ask) (limit.Decision, e
 // linkMethod is providers/magiclink without Caddy.
 type linkMethod struct{}
 
-func (linkMethod) Start(context.Context, providers.Request) (providers.Step, error) {
-	return providers.Step{Ask: &providers.Ask{
-		Text: "email", Fields: []providers.Field{{Name: "email", Kind: providers.Email}}, Life: 24 * time.Hour,
-	}}, nil
+func (linkMethod) Describe() providers.Description {
+	return providers.Description{Text: "email", Life: 24 * time.Hour}
 }
 
-func (linkMethod) Continue(_ context.Context, r providers.Request) (providers.Step, error) {
-	return providers.Step{SendLink: &providers.SendLink{Address: r.Fields["email"], Life: 24 * time.Hour}}, nil
+func (linkMethod) Start(context.Context, providers.Request) (providers.Step, error) {
+	return providers.Step{Ask: &providers.Ask{Fields: []providers.Field{{Name: "email", Kind: providers.Email}}}}, nil
+}
+
+func (linkMethod) Continue(_ context.Context, r providers.Request) (providers.Step, *providers.Claim, error) {
+	return providers.Step{SendLink: &providers.SendLink{Address: r.Fields["email"], Life: 24 * time.Hour}}, nil, nil
 }
 
 const clients = `id,email,name,portal_access

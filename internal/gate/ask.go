@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -31,6 +32,16 @@ func (v *visit) start(m Method) {
 	v.show(v.askPage(m, ask, v.jar.newest(v.w), answers{back: v.back()}))
 }
 
+// home is the method whose form is the page of choices.
+func (v *visit) home() Method {
+	for _, m := range v.Methods {
+		if !m.Describe().Away {
+			return m
+		}
+	}
+	return v.Methods[0]
+}
+
 // ask returns the form a method begins with; nil if it has none to give, which
 // was then said.
 func (v *visit) ask(m Method) *providers.Ask {
@@ -52,22 +63,34 @@ type answers struct {
 	wrong, badField string
 }
 
+// fieldKey is the stem of a field's texts. The field that a method is named for
+// has those of the method itself.
+func fieldKey(text, field string) (label, hint string) {
+	if field == text {
+		return text + ".label", text + ".hint"
+	}
+	return text + "." + field, text + "." + field + ".hint"
+}
+
 // askPage is the page of a method's question.
 func (v *visit) askPage(m Method, ask *providers.Ask, f *flow, a answers) ui.Page {
+	d := m.Describe()
 	form := ui.Form{
-		Hidden:  []ui.Hidden{{Name: "return_to", Value: a.back}},
-		Shared:  true,
-		Buttons: []ui.Button{{Key: ask.Text + ".button", Weight: ui.Main}},
+		Hidden:       []ui.Hidden{{Name: "return_to", Value: a.back}},
+		Shared:       true,
+		SharedTicked: a.shared,
+		Buttons:      []ui.Button{{Key: d.Text + ".button", Weight: ui.Main}},
 	}
-	form.SharedTicked = a.shared
 	for _, field := range ask.Fields {
-		form.Fields = append(form.Fields, ui.Field{
-			Name: field.Name, Label: ask.Text + ".label", Hint: ask.Text + ".hint", Kind: ui.EmailField,
-			Value: a.fields[field.Name], Wrong: field.Name == a.badField,
-		})
+		x := ui.Field{Name: field.Name, Value: a.fields[field.Name], Wrong: field.Name == a.badField}
+		x.Label, x.Hint = fieldKey(d.Text, field.Name)
+		if field.Kind == providers.Digits {
+			x.Kind, x.Value = ui.CodeField, ""
+		}
+		form.Fields = append(form.Fields, x)
 	}
-	page := ui.Page{Title: ask.Text + ".title", Wrong: a.wrong, Body: []ui.Block{
-		ui.Lead(ask.Text + ".lead"), v.form(f, "/"+methodPath(m), form),
+	page := ui.Page{Title: d.Text + ".title", Wrong: a.wrong, Slots: ui.Slots{"life": ui.Life(d.Life)}, Body: []ui.Block{
+		ui.Lead(d.Text + ".lead"), v.form(f, "/"+methodPath(m), form),
 	}}
 	if a.wrong != "" {
 		page.Status = http.StatusUnprocessableEntity
@@ -96,33 +119,36 @@ func (v *visit) proceed(m Method) {
 		return
 	}
 	for _, field := range ask.Fields {
+		if field.Kind != providers.Email {
+			continue
+		}
 		if a.wrong = wrongAddress(a.fields[field.Name]); a.wrong != "" {
 			a.badField = field.Name
 			v.show(v.askPage(m, ask, p.flow, a))
 			return
 		}
 		typed, _ := address.Parse(a.fields[field.Name])
-		if s, ok := typed.Suggestion(); ok && p.Get("confirmed") == "" {
+		if s, ok := typed.Suggestion(); ok && p.Get("confirmed") == "" && len(ask.Fields) == 1 {
 			v.show(v.typoPage(m, p.flow, field.Name, typed, s, a))
 			return
 		}
 	}
-	step, err := m.Continue(v.r.Context(), providers.Request{Fields: a.fields})
+	step, _, err := m.Continue(v.r.Context(), providers.Request{Fields: a.fields})
 	var denial *providers.Denial
 	switch {
 	case errors.As(err, &denial):
-		a.wrong, a.badField = denial.Reason, ask.Fields[0].Name
+		a.wrong, a.badField = denial.Reason, cmp.Or(denial.Field, ask.Fields[0].Name)
 		v.show(v.askPage(m, ask, p.flow, a))
-	case err != nil || step.SendLink == nil:
-		v.Log.Error("a sign-in method does not go on", zap.String("method", m.Name), zap.Error(err))
-		v.unknown(errMethod)
-	default:
+	case err == nil && step.SendLink != nil:
 		to, err := address.Parse(step.SendLink.Address)
 		if err != nil {
 			v.odd(http.StatusBadRequest)
 			return
 		}
 		v.sendLink(p.flow, to, order{life: step.SendLink.Life, back: a.back, shared: a.shared, shown: to.String()})
+	default:
+		v.Log.Error("a sign-in method does not go on", zap.String("method", m.Name), zap.Error(err))
+		v.unknown(errMethod)
 	}
 }
 
@@ -274,7 +300,7 @@ func (v *visit) unknownPage(typed address.Address, back string) ui.Page {
 		Status: http.StatusUnprocessableEntity, Title: "unknown.title", Slots: ui.Slots{"typed": typed.String()},
 		Body: []ui.Block{
 			ui.Lead("unknown.lead"), ui.Text("unknown.tip"),
-			ui.Link{Key: "unknown.other", Href: v.Path + "/" + methodPath(v.Methods[0]) + returnQuery(back), Weight: ui.Main},
+			ui.Link{Key: "unknown.other", Href: v.Path + "/" + methodPath(v.home()) + returnQuery(back), Weight: ui.Main},
 			ui.Text("unknown.reach"),
 		},
 	}

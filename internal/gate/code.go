@@ -77,11 +77,11 @@ func (v *visit) sentPage(f *flow, wrong string) ui.Page {
 		if a.Shared {
 			repeat.Hidden = append(repeat.Hidden, ui.Hidden{Name: "shared", Value: "1"})
 		}
-		page.Body = append(page.Body, v.form(f, "/"+methodPath(v.Methods[0]), repeat))
+		page.Body = append(page.Body, v.form(f, "/"+methodPath(v.home()), repeat))
 	}
 	page.Body = append(page.Body,
 		ui.Link{Key: "sent.none", Href: v.Path + "/help"},
-		ui.Link{Key: "sent.other", Href: v.Path + "/" + methodPath(v.Methods[0]) + returnQuery(a.Back)})
+		ui.Link{Key: "sent.other", Href: v.Path + "/" + methodPath(v.home()) + returnQuery(a.Back)})
 	return page
 }
 

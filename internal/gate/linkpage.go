@@ -33,7 +33,7 @@ func (v *visit) pageOf(o opened, wrong string) ui.Page {
 			ui.Lead("open.off.lead"),
 			ui.Link{
 				Key: "open.off.button", Weight: ui.Main,
-				Href: v.Path + "/" + methodPath(v.Methods[0]) + returnQuery(safeReturn(o.link.ReturnTo, v.Path)),
+				Href: v.Path + "/" + methodPath(v.home()) + returnQuery(safeReturn(o.link.ReturnTo, v.Path)),
 			},
 		}}
 	case c == stranger:
@@ -90,7 +90,7 @@ func (v *visit) deadLinkPage(o opened) ui.Page {
 	default:
 		page.Title, page.Body = "nolink.title", []ui.Block{
 			ui.Lead("nolink.lead"),
-			ui.Link{Key: "nolink.button", Href: v.Path + "/" + methodPath(v.Methods[0]), Weight: ui.Main},
+			ui.Link{Key: "nolink.button", Href: v.Path + "/" + methodPath(v.home()), Weight: ui.Main},
 		}
 	}
 	return page
@@ -127,6 +127,6 @@ func (v *visit) coldPage(to string) ui.Page {
 	return ui.Page{Title: "open.cold.title", Body: []ui.Block{
 		ui.Lead("open.cold.lead"),
 		ui.Form{Action: v.Path + to, Hidden: []ui.Hidden{{Name: "t"}}, Fragment: true},
-		ui.Link{Key: "open.cold.button", Href: v.Path + "/" + methodPath(v.Methods[0]), Weight: ui.Other},
+		ui.Link{Key: "open.cold.button", Href: v.Path + "/" + methodPath(v.home()), Weight: ui.Other},
 	}}
 }

@@ -6,11 +6,9 @@ package gate
 import (
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/portalgate/portalgate/internal/session"
 	"github.com/portalgate/portalgate/internal/ui"
-	"github.com/portalgate/portalgate/providers"
 )
 
 // route is one address of the gate's own.
@@ -130,11 +128,11 @@ func (v *visit) landing() {
 	case v.UI.Practice().NewClients != "":
 		v.show(ui.Page{Title: "landing.title", Body: []ui.Block{
 			ui.Lead("landing.lead"),
-			ui.Link{Key: "landing.existing", Hint: "landing.existing.hint", Href: v.Path + "/" + methodPath(v.Methods[0]) + query, Weight: ui.Main},
+			ui.Link{Key: "landing.existing", Hint: "landing.existing.hint", Href: v.Path + "/" + methodPath(v.home()) + query, Weight: ui.Main},
 			ui.Link{Key: "landing.new", Hint: "landing.new.hint", Href: v.UI.Practice().NewClients, Weight: ui.Other},
 		}})
 	default:
-		v.start(v.Methods[0])
+		v.start(v.home())
 	}
 }
 
@@ -149,7 +147,7 @@ func (v *visit) ended(who *session.Visitor, back string) {
 		page.Slots = ui.Slots{"wait": ui.Life(absolute)}
 	case "ended.here":
 		v.jar.clear(v.w, "")
-		v.start(v.Methods[0])
+		v.start(v.home())
 		return
 	}
 	page.Body = []ui.Block{ui.Lead(who.Over)}
@@ -157,7 +155,7 @@ func (v *visit) ended(who *session.Visitor, back string) {
 		page.Body = append(page.Body, ui.Text("ended.back"))
 	}
 	page.Body = append(page.Body, ui.Link{
-		Key: "ended.button", Href: v.Path + "/" + methodPath(v.Methods[0]) + returnQuery(back), Weight: ui.Main,
+		Key: "ended.button", Href: v.Path + "/" + methodPath(v.home()) + returnQuery(back), Weight: ui.Main,
 	})
 	v.jar.clear(v.w, "")                           // said once
 	v.w.Header().Set("Clear-Site-Data", `"cache"`) // so that Back shows nothing
@@ -175,14 +173,10 @@ func (v *visit) logo() {
 
 // help is the page of tips.
 func (v *visit) help() {
-	life := 24 * time.Hour
-	if step, err := v.Methods[0].Start(v.r.Context(), providers.Request{}); err == nil && step.Ask != nil {
-		life = step.Ask.Life
-	}
-	v.show(ui.Page{Title: "help.title", NoHelp: true, Slots: ui.Slots{"life": ui.Life(life)}, Body: []ui.Block{
+	v.show(ui.Page{Title: "help.title", NoHelp: true, Slots: ui.Slots{"life": ui.Life(v.home().Describe().Life)}, Body: []ui.Block{
 		ui.Heading("help.mail.head"),
 		ui.Steps{Keys: []string{"help.mail.1", "help.mail.2", "help.mail.3", "help.mail.4", "help.mail.5"}},
-		ui.Link{Key: "help.mail.button", Href: v.Path + "/" + methodPath(v.Methods[0]), Weight: ui.Main},
+		ui.Link{Key: "help.mail.button", Href: v.Path + "/" + methodPath(v.home()), Weight: ui.Main},
 		ui.Heading("help.link.head"),
 		ui.Steps{Keys: []string{"help.link.1", "help.link.2"}},
 		ui.Heading("help.two.head"),

@@ -235,7 +235,7 @@ func (v *visit) signOut() {
 		v.jar.clear(v.w, "-asked-"+a.id)
 	}
 	if p.Get("switch") == "1" {
-		v.redirect(v.Path + "/" + methodPath(v.Methods[0]))
+		v.redirect(v.Path + "/" + methodPath(v.home()))
 		return
 	}
 	to := v.Path + "/sign-out"

@@ -95,14 +95,16 @@ const sampleClients = "id,email,name,portal_access,email_ok\n" +
 // linkMethod is what providers/magiclink does, without Caddy.
 type linkMethod struct{}
 
-func (linkMethod) Start(context.Context, providers.Request) (providers.Step, error) {
-	return providers.Step{Ask: &providers.Ask{
-		Text: "email", Fields: []providers.Field{{Name: "email", Kind: providers.Email}}, Life: 24 * time.Hour,
-	}}, nil
+func (linkMethod) Describe() providers.Description {
+	return providers.Description{Text: "email", Life: 24 * time.Hour}
 }
 
-func (linkMethod) Continue(_ context.Context, r providers.Request) (providers.Step, error) {
-	return providers.Step{SendLink: &providers.SendLink{Address: r.Fields["email"], Life: 24 * time.Hour}}, nil
+func (linkMethod) Start(context.Context, providers.Request) (providers.Step, error) {
+	return providers.Step{Ask: &providers.Ask{Fields: []providers.Field{{Name: "email", Kind: providers.Email}}}}, nil
+}
+
+func (linkMethod) Continue(_ context.Context, r providers.Request) (providers.Step, *providers.Claim, error) {
+	return providers.Step{SendLink: &providers.SendLink{Address: r.Fields["email"], Life: 24 * time.Hour}}, nil, nil
 }
 
 type option func(*Config, *HandlerOptions)

@@ -91,25 +91,28 @@ func (m *MagicLink) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// Describe says what its texts are, and how long its links work.
+func (m *MagicLink) Describe() providers.Description {
+	return providers.Description{Text: "email", Life: time.Duration(m.Expires)}
+}
+
 // Start asks for the address.
 func (m *MagicLink) Start(context.Context, providers.Request) (providers.Step, error) {
 	return providers.Step{Ask: &providers.Ask{
-		Text:   "email",
 		Fields: []providers.Field{{Name: "email", Kind: providers.Email}},
-		Life:   time.Duration(m.Expires),
 	}}, nil
 }
 
 // Continue has a link mailed to the address.
-func (m *MagicLink) Continue(_ context.Context, req providers.Request) (providers.Step, error) {
+func (m *MagicLink) Continue(_ context.Context, req providers.Request) (providers.Step, *providers.Claim, error) {
 	address := strings.TrimSpace(req.Fields["email"])
 	if address == "" {
-		return providers.Step{}, &providers.Denial{Reason: "email.empty"}
+		return providers.Step{}, nil, &providers.Denial{Reason: "email.empty"}
 	}
 	return providers.Step{SendLink: &providers.SendLink{
 		Address: address,
 		Life:    time.Duration(m.Expires),
-	}}, nil
+	}}, nil, nil
 }
 
 // Interface guards

@@ -42,7 +42,7 @@ func TestContinue(t *testing.T) {
 		{typed: "", reason: "email.empty"},
 		{typed: " \t", reason: "email.empty"},
 	} {
-		step, err := m.Continue(context.Background(), providers.Request{Fields: map[string]string{"email": tc.typed}})
+		step, _, err := m.Continue(context.Background(), providers.Request{Fields: map[string]string{"email": tc.typed}})
 		if denial, ok := errors.AsType[*providers.Denial](err); ok != (tc.reason != "") || ok && denial.Reason != tc.reason {
 			t.Errorf("Continue(%q) = %v, want reason %q", tc.typed, err, tc.reason)
 			continue

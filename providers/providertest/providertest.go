@@ -12,6 +12,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -35,19 +37,32 @@ func start(t *testing.T, a providers.Authenticator) {
 	if err != nil {
 		t.Fatalf("Start() = %v; a sign-in must be able to begin", err)
 	}
-	if err := check(step, nil); err != nil {
+	if err := check(step, nil, nil); err != nil {
 		t.Errorf("Start(): %v", err)
+	}
+	d := a.Describe()
+	switch {
+	case d.Text == "":
+		t.Error("Describe() has no text prefix; nothing could be shown")
+	case len(d.Label) > 200:
+		t.Errorf("Describe() has a label of %d characters; the contract is at most 200", len(d.Label))
+	case d.Life < 0 || d.Life > 24*time.Hour:
+		t.Errorf("Describe() has a life of %v; the contract is at most 24h", d.Life)
+	case d.Away != (step.Redirect != nil):
+		t.Errorf("Describe() says away is %t, and Start() answers otherwise", d.Away)
+	case d != a.Describe():
+		t.Error("Describe() answers differently each time")
 	}
 }
 
 // oddFields sends what no form of ours would send, but anybody can.
 func oddFields(t *testing.T, a providers.Authenticator) {
 	for _, req := range odd(t, a) {
-		step, err := a.Continue(context.Background(), req)
-		if err := check(step, err); err != nil {
+		if err := check(a.Continue(context.Background(), req)); err != nil {
 			t.Errorf("Continue(%q): %v", req.Fields, err)
 		}
-		if err := check(a.Start(context.Background(), req)); err != nil {
+		step, err := a.Start(context.Background(), req)
+		if err := check(step, nil, err); err != nil {
 			t.Errorf("Start(%q): %v", req.Fields, err)
 		}
 	}
@@ -60,7 +75,8 @@ func concurrent(t *testing.T, a providers.Authenticator) {
 	for range 8 {
 		wg.Go(func() {
 			for _, req := range requests {
-				if err := check(a.Start(context.Background(), req)); err != nil {
+				step, err := a.Start(context.Background(), req)
+				if err := check(step, nil, err); err != nil {
 					t.Errorf("Start(): %v", err)
 				}
 				if err := check(a.Continue(context.Background(), req)); err != nil {
@@ -121,9 +137,11 @@ func odd(t *testing.T, a providers.Authenticator) []providers.Request {
 }
 
 // check returns what is wrong with an answer.
-func check(step providers.Step, err error) error {
+func check(step providers.Step, claim *providers.Claim, err error) error {
 	set := 0
-	for _, is := range []bool{step.Ask != nil, step.SendLink != nil} {
+	for _, is := range []bool{
+		step.Ask != nil, step.Redirect != nil, step.SendLink != nil, step.CheckSecret != nil, claim != nil,
+	} {
 		if is {
 			set++
 		}
@@ -131,7 +149,7 @@ func check(step providers.Step, err error) error {
 	denial, denied := errors.AsType[*providers.Denial](err)
 	switch {
 	case err != nil && set != 0:
-		return errors.New("both an error and a step; the gate would not know which holds")
+		return errors.New("both an error and an answer; the gate would not know which holds")
 	case denied && denial.Reason == "":
 		return errors.New("a denial without a reason; nothing could be shown")
 	case err != nil && !denied:
@@ -139,22 +157,29 @@ func check(step providers.Step, err error) error {
 	case err != nil:
 		return nil
 	case set != 1:
-		return fmt.Errorf("%d members of the step are set, not 1", set)
+		return fmt.Errorf("%d members of the answer are set, not 1", set)
+	case len(step.State) > 1024:
+		return fmt.Errorf("a state of %d bytes; the contract is at most 1024", len(step.State))
 	case step.Ask != nil:
 		return checkAsk(*step.Ask)
+	case step.Redirect != nil:
+		return checkRedirect(*step.Redirect)
+	case step.SendLink != nil:
+		return checkSendLink(*step.SendLink)
+	case step.CheckSecret != nil:
+		if c := *step.CheckSecret; c.Address == "" || c.Secret == "" {
+			return errors.New("nothing to check, or nobody to check it for")
+		}
+		return nil
+	case claim.Subject == "" || len(claim.Subject) > 255:
+		return fmt.Errorf("a claim whose subject has %d characters; the contract is 1 to 255", len(claim.Subject))
 	}
-	return checkSendLink(*step.SendLink)
+	return nil
 }
 
 func checkAsk(a providers.Ask) error {
-	if a.Text == "" {
-		return errors.New("an ask without a text prefix")
-	}
 	if len(a.Fields) == 0 {
 		return errors.New("an ask without fields")
-	}
-	if a.Life < 0 || a.Life > 24*time.Hour {
-		return fmt.Errorf("an ask whose answer is good for %v; the contract is at most 24h", a.Life)
 	}
 	seen := make(map[string]bool)
 	for _, f := range a.Fields {
@@ -165,6 +190,17 @@ func checkAsk(a providers.Ask) error {
 			return fmt.Errorf("field %q is asked for twice", f.Name)
 		}
 		seen[f.Name] = true
+	}
+	return nil
+}
+
+func checkRedirect(r providers.Redirect) error {
+	u, err := url.Parse(r.URL)
+	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
+		return fmt.Errorf("a redirect to %q, which is no address of another site", r.URL)
+	}
+	if !slices.Contains(r.Origins, u.Scheme+"://"+u.Host) {
+		return fmt.Errorf("a redirect to %s://%s, which is none of its origins %q", u.Scheme, u.Host, r.Origins)
 	}
 	return nil
 }
