@@ -12,7 +12,6 @@ import (
 
 // topology is some servers, one of which is about to be lost.
 type topology struct {
-	name     string
 	replicas int // to wait for; zero if there are none
 	options  redis.Options
 	faults   []fault
@@ -47,7 +46,7 @@ func cut(primary *redistest.Server, replicas ...*redistest.Server) (mend func())
 
 func behindSentinels(t *testing.T) *topology {
 	w := redistest.Sentinel(t)
-	top := &topology{name: "Sentinel", replicas: 2, options: redis.Options{
+	top := &topology{replicas: 2, options: redis.Options{
 		URL: w.Servers[0].URL(), Sentinel: redistest.SentinelName, Sentinels: w.Addrs(),
 	}}
 	var p *redistest.Server
@@ -92,7 +91,7 @@ func clustered(t *testing.T) *topology {
 	n := redistest.Cluster(t)
 	const some = "{some}"
 	p, r := n.Owner(some), (*redistest.Server)(nil)
-	top := &topology{name: "Cluster", replicas: 1, options: redis.Options{
+	top := &topology{replicas: 1, options: redis.Options{
 		URL: n.Servers[0].URL(), Cluster: true, Nodes: n.Addrs()[1:],
 	}}
 	top.mine = func(tag string) bool {
@@ -120,7 +119,7 @@ func clustered(t *testing.T) *topology {
 func restarted(t *testing.T) *topology {
 	s := redistest.Standalone(t)
 	return &topology{
-		name: "one server", options: redis.Options{URL: s.URL()}, heal: func() {},
+		options: redis.Options{URL: s.URL()}, heal: func() {},
 		faults: []fault{{"restart from a snapshot", func() { s.Do("SAVE") }, s.Restart, nil}},
 	}
 }

@@ -97,7 +97,7 @@ func (s *sealed) Lease(ctx context.Context, max int, hold time.Duration) ([]Item
 // seal seals the expiry with the data: it stands outside as well, where a store
 // needs it and could change it.
 func (s *sealed) seal(data []byte, expires time.Time, kind, name string) []byte {
-	b := binary.BigEndian.AppendUint64(nil, uint64(millis(expires)))
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(data)), uint64(millis(expires)))
 	return s.box.Seal(append(b, data...), place(kind, name))
 }
 

@@ -8,6 +8,7 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,9 +17,6 @@ import (
 
 //go:embed history.lua
 var historyLua string
-
-//go:embed get.lua
-var getLua string
 
 //go:embed cas.lua
 var casLua string
@@ -45,7 +43,6 @@ var doneLua string
 var retryLua string
 
 var (
-	getScript   = newScript(getLua)
 	casScript   = newScript(casLua)
 	markScript  = newScript(markLua)
 	allowScript = newScript(allowLua)
@@ -65,17 +62,22 @@ func newScript(source string) *script {
 // maxHops is how many redirections a call follows.
 const maxHops = 4
 
-// A call is a script to be run, and then what came of it.
+// A call is one thing to be asked of the node that has its keys, and then what
+// came of it.
 type call struct {
+	// script is what to run; none is to read the one key.
 	script *script
 	keys   []string // all in one slot
 	args   []any
 	// wait asks how many replicas have what was written so far.
 	wait bool
 
-	reply any
+	reply any   // a script's
+	found found // what the key had
 	acks  int
 	err   error
+
+	arrived *sync.WaitGroup // for who waits for the flight it is on
 }
 
 // do runs one call.
@@ -86,27 +88,25 @@ func (s *Store) do(ctx context.Context, c *call) (any, error) {
 
 // run runs calls beside one another: those for one node are one round trip.
 func (s *Store) run(caller context.Context, calls ...*call) {
-	ctx, cancel := context.WithTimeout(caller, s.timeout)
-	defer cancel()
-
-	nodes := make(map[*goredis.Client][]*call, 1)
+	ctx := until{caller, time.Now().Add(s.timeout)}
+	var legs []leg
 	for _, c := range calls {
 		n, err := s.primary(ctx, caller, c.keys[0])
 		if err != nil {
 			c.err = err
 			continue
 		}
-		nodes[n] = append(nodes[n], c)
+		legs = board(legs, n, c)
 	}
-	var wg sync.WaitGroup
-	for n, calls := range nodes {
-		if len(nodes) == 1 {
-			s.send(ctx, caller, n, 0, calls...)
-			break
+	var arrived sync.WaitGroup
+	for _, l := range legs {
+		if c := l.calls[0]; c.wait { // WAIT is for what its connection wrote: nobody else travels on it
+			s.send(ctx, caller, l.node, 0, c)
+		} else {
+			s.join(l, &arrived)
 		}
-		wg.Go(func() { s.send(ctx, caller, n, 0, calls...) })
 	}
-	wg.Wait()
+	arrived.Wait()
 	for _, c := range calls {
 		if c.err != nil {
 			s.follow(ctx, caller, c)
@@ -115,6 +115,36 @@ func (s *Store) run(caller context.Context, calls ...*call) {
 			c.err = unknown(c.err)
 		}
 	}
+}
+
+// A leg is the part of some calls that goes to one node.
+type leg struct {
+	node  *goredis.Client
+	calls []*call
+}
+
+func board(legs []leg, n *goredis.Client, c *call) []leg {
+	for i := range legs {
+		if legs[i].node == n {
+			legs[i].calls = append(legs[i].calls, c)
+			return legs
+		}
+	}
+	return append(legs, leg{n, []*call{c}})
+}
+
+// until is a context with a deadline of its own and no timer for it: the client
+// goes by the deadline.
+type until struct {
+	context.Context
+	at time.Time
+}
+
+func (u until) Deadline() (time.Time, bool) {
+	if at, ok := u.Context.Deadline(); ok && at.Before(u.at) {
+		return at, true
+	}
+	return u.at, true
 }
 
 // follow sends a call again that was refused before it did anything: to a node
@@ -150,7 +180,7 @@ const (
 // send makes calls of one node, on one connection, which is what WAIT counts
 // for: that of another connection would be about what that one wrote last.
 func (s *Store) send(ctx, caller context.Context, n *goredis.Client, how how, calls ...*call) {
-	b := s.breaker(n.Options().Addr)
+	b := &s.station(n).breaker
 	probe, err := b.enter()
 	if err != nil {
 		for _, c := range calls {
@@ -159,23 +189,36 @@ func (s *Store) send(ctx, caller context.Context, n *goredis.Client, how how, ca
 		return
 	}
 	s.trips.Add(1)
-	if c := calls[0]; len(calls) == 1 && how == 0 && !c.wait { // the usual one, without a pipeline's cost
+	defer func() { s.leave(ctx, caller, b, probe, calls) }()
+	if c := calls[0]; len(calls) == 1 && how == 0 && !c.wait && c.script != nil { // without a pipeline's cost
 		if c.reply, c.err = n.EvalSha(ctx, c.script.hash, c.keys, c.args...).Result(); c.reply == nil && c.err == nil {
 			c.err = errReply
 		}
-		s.leave(ctx, caller, b, probe, c)
 		return
 	}
 
+	// A node that is asked for records says first what it is, so that what it
+	// is asked for can be believed. See history.lua, which is for the rest.
+	var self *goredis.StringCmd
+	var now *goredis.TimeCmd
 	pipe := n.Pipeline()
-	replies, waits := make([]*goredis.Cmd, len(calls)), make([]*goredis.Cmd, len(calls))
+	for _, c := range calls {
+		if c.script == nil {
+			self, now = pipe.Info(ctx, "replication"), pipe.Time(ctx)
+			break
+		}
+	}
+	reads, replies, waits := make([]*goredis.StringCmd, len(calls)), make([]*goredis.Cmd, len(calls)), make([]*goredis.Cmd, len(calls))
 	for i, c := range calls {
 		if how&asking != 0 {
 			pipe.Do(ctx, "ASKING")
 		}
-		if how&source != 0 {
+		switch {
+		case c.script == nil:
+			reads[i] = pipe.Get(ctx, c.keys[0])
+		case how&source != 0:
 			replies[i] = pipe.Eval(ctx, c.script.source, c.keys, c.args...)
-		} else {
+		default:
 			replies[i] = pipe.EvalSha(ctx, c.script.hash, c.keys, c.args...)
 		}
 		if c.wait {
@@ -187,10 +230,33 @@ func (s *Store) send(ctx, caller context.Context, n *goredis.Client, how how, ca
 	}
 	_, err = pipe.Exec(ctx)
 
+	var epoch string
+	var unfit error
+	if self != nil {
+		// A command that has neither reply nor error was never sent: where a
+		// connection is refused with an answer, as for a wrong password, the
+		// error is the pipeline's alone.
+		if epoch, unfit = history(self.Val()); unfit != nil {
+			unfit = cmp.Or(self.Err(), err, unfit)
+		}
+		unfit = cmp.Or(unfit, now.Err())
+	}
 	for i, c := range calls {
-		// No script returns nothing. A command that has neither reply nor error
-		// was never sent: where a connection is refused with an answer, as for a
-		// wrong password, the error is the pipeline's alone.
+		if c.script == nil {
+			c.found, c.err = found{now: now.Val(), epoch: epoch}, unfit
+			record, err := reads[i].Result()
+			switch {
+			case errors.Is(err, goredis.Nil):
+			case err != nil:
+				c.err = err
+			case len(record) < recordHeader:
+				c.err = cmp.Or(unfit, errDamaged)
+			default:
+				c.found.record = record
+			}
+			continue
+		}
+		// No script returns nothing.
 		if c.reply, c.err = replies[i].Result(); c.reply == nil && c.err == nil {
 			c.err = cmp.Or(err, errReply)
 		}
@@ -198,15 +264,28 @@ func (s *Store) send(ctx, caller context.Context, n *goredis.Client, how how, ca
 			c.acks, c.err = waits[i].Int()
 		}
 	}
-	s.leave(ctx, caller, b, probe, calls...)
+}
+
+// history is the replication id in what a node says of itself, and an error if
+// it is no primary.
+func history(info string) (string, error) {
+	const size = 16
+	_, id, ok := strings.Cut(info, "master_replid:")
+	switch {
+	case strings.Contains(info, "role:slave"):
+		return "", errReplica
+	case !ok || len(id) < size:
+		return "", errReply
+	}
+	return id[:size], nil
 }
 
 // leave tells a breaker what came of calls.
-func (s *Store) leave(ctx, caller context.Context, b *breaker, probe bool, calls ...*call) {
+func (s *Store) leave(ctx, caller context.Context, b *breaker, probe bool, calls []*call) {
 	verdict, failed := silent, false
 	for _, c := range calls {
 		failed = failed || c.err != nil
-		if c.reply != nil || isReply(c.err) {
+		if c.err == nil || isReply(c.err) {
 			verdict = answered
 		}
 	}
@@ -225,7 +304,7 @@ func (s *Store) primary(ctx, caller context.Context, key string) (*goredis.Clien
 	if !ok {
 		return s.client.(*goredis.Client), nil
 	}
-	b := s.breaker("") // for the first look at the cluster, which asks all nodes
+	b := &s.cluster // for the first look at the cluster, which asks all nodes
 	probe, err := b.enter()
 	if err != nil {
 		return nil, err
@@ -260,14 +339,6 @@ func (s *Store) nodeAt(ctx context.Context, addr string) *goredis.Client {
 		return nil
 	})
 	return found
-}
-
-func (s *Store) breaker(addr string) *breaker {
-	if b, ok := s.breakers.Load(addr); ok {
-		return b.(*breaker)
-	}
-	b, _ := s.breakers.LoadOrStore(addr, new(breaker))
-	return b.(*breaker)
 }
 
 // isReply reports whether an error is what a server answered.

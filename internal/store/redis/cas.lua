@@ -2,11 +2,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 
 -- KEYS: the record. ARGV: the record as it was read ('' for none), the history
--- it was read in ('' to ask for none), the new record ('' for none), when Redis
--- may forget it in milliseconds ('' for never), the channel and what to say on it.
--- Returns 1, or what get returns if the record or the history is another one.
+-- it was read in, the new record ('' for none), when Redis may forget it in
+-- milliseconds ('' for never), the channel and what to say on it. Returns 1, or
+-- the record, the time and the history if the first or the last is another one.
 local now = redis.call('GET', KEYS[1])
-if (now or '') ~= ARGV[1] or (ARGV[2] ~= '' and ARGV[2] ~= history) then
+if (now or '') ~= ARGV[1] or ARGV[2] ~= history then
 	local time = redis.call('TIME')
 	return {now, time[1], time[2], history}
 end

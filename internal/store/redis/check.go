@@ -35,7 +35,7 @@ func (s *Store) Check(ctx context.Context) (store.Health, error) {
 		if err == nil {
 			forget := strconv.FormatInt(old.now.Add(time.Minute).UnixMilli(), 10)
 			_, err = s.do(ctx, &call{script: casScript, keys: []string{n.full},
-				args: []any{old.record, "", record, forget, s.channel, s.id + "check"}})
+				args: []any{old.record, old.epoch, record, forget, s.channel, s.id + "check"}})
 		}
 		if err != nil {
 			return h, refused(err)
@@ -78,12 +78,8 @@ func (s *Store) checkNode(ctx context.Context, n *goredis.Client, h *store.Healt
 		h.Skew = skew
 	}
 	text, err := n.Info(ctx).Result()
-	if isReply(err) {
-		warn("does not let this user ask for INFO: whether it evicts keys, and whether it lost writes in a failover, cannot be known")
-		return nil
-	}
 	if err != nil {
-		return unknown(err)
+		return refused(err)
 	}
 	info := make(map[string]string)
 	for line := range strings.Lines(text) {

@@ -61,7 +61,8 @@ type Store struct {
 	calls    chan struct{} // one for each that runs
 	leases   chan string   // names of leases that nobody got: see Lease
 	locks    locks
-	breakers sync.Map // *breaker by a node's address
+	stations sync.Map // *station by a node's address
+	cluster  breaker  // of the first look at a cluster
 	trips    atomic.Int64
 
 	stop  context.Context // done when Close begins

@@ -35,6 +35,7 @@ var (
 	errReply     = errors.New("unexpected reply")
 	errContended = errors.New("too many others change this value")
 	errReplicas  = errors.New("written, but not on enough replicas")
+	errReplica   = errors.New("this is a replica")
 )
 
 // A name is a key as Redis has it, and the part of it that says in which slot of
@@ -117,11 +118,9 @@ func (f found) value() store.Value {
 }
 
 func (s *Store) read(ctx context.Context, n name) (found, error) {
-	reply, err := s.do(ctx, &call{script: getScript, keys: []string{n.full}})
-	if err != nil {
-		return found{}, err
-	}
-	return parse(reply)
+	c := &call{keys: []string{n.full}}
+	_, err := s.do(ctx, c)
+	return c.found, err
 }
 
 // Get implements [store.Store].
@@ -169,7 +168,12 @@ func (s *Store) Update(ctx context.Context, key string, f func(now time.Time, ol
 		v, err := f(old.now, old.value())
 		switch {
 		case errors.Is(err, store.ErrUnchanged):
-			return s.confirm(ctx, n)
+			same, now, err := s.confirm(ctx, n, old)
+			if same || err != nil {
+				return err
+			}
+			old = now
+			continue
 		case err != nil:
 			return err
 		}
@@ -190,7 +194,8 @@ func (s *Store) Update(ctx context.Context, key string, f func(now time.Time, ol
 // write stores v if the record is still the old one, and otherwise says what it
 // is now.
 func (s *Store) write(ctx context.Context, n name, key string, old found, v store.Value) (wrote bool, now found, err error) {
-	record, forget := "", ""
+	var record []byte
+	forget := ""
 	if v.Data != nil {
 		ms := int64(never)
 		if !v.Expires.IsZero() {
@@ -198,7 +203,8 @@ func (s *Store) write(ctx context.Context, n name, key string, old found, v stor
 			forget = strconv.FormatInt(ms, 10)
 		}
 		if v.Expires.IsZero() || old.now.UnixMilli() < ms { // else it is over already
-			record = string(binary.BigEndian.AppendUint64(nil, uint64(ms))) + string(v.Data)
+			record = binary.BigEndian.AppendUint64(make([]byte, 0, recordHeader+len(v.Data)), uint64(ms))
+			record = append(record, v.Data...)
 		}
 	}
 	c := &call{
@@ -207,6 +213,27 @@ func (s *Store) write(ctx context.Context, n name, key string, old found, v stor
 		args:   []any{old.record, old.epoch, record, forget, s.channel, s.id + key},
 		wait:   s.replicas > 0,
 	}
+	return s.swap(ctx, c)
+}
+
+// confirm returns when the replicas have all that the primary had when it still
+// had the old record in the same history, and otherwise says what it has now.
+// WAIT is about what its connection wrote, so it writes something of no
+// interest, in the record's slot.
+func (s *Store) confirm(ctx context.Context, n name, old found) (same bool, now found, err error) {
+	if s.replicas == 0 {
+		return true, found{}, nil
+	}
+	return s.swap(ctx, &call{
+		script: markScript,
+		keys:   []string{n.full, s.prefix + "mark:{" + n.tag + "}"},
+		args:   []any{old.record, old.epoch},
+		wait:   true,
+	})
+}
+
+// swap makes a call that does something if a record is still what it was.
+func (s *Store) swap(ctx context.Context, c *call) (done bool, now found, err error) {
 	reply, err := s.do(ctx, c)
 	if err != nil {
 		return false, found{}, err
@@ -219,25 +246,4 @@ func (s *Store) write(ctx context.Context, n name, key string, old found, v stor
 		return false, found{}, unknown(errReplicas)
 	}
 	return true, found{}, nil
-}
-
-// confirm returns when the replicas have all that the primary had when the
-// record was read. WAIT is about what its connection wrote, so it writes
-// something of no interest, in the record's slot.
-func (s *Store) confirm(ctx context.Context, n name) error {
-	if s.replicas == 0 {
-		return nil
-	}
-	c := &call{
-		script: markScript,
-		keys:   []string{s.prefix + "mark:{" + n.tag + "}"},
-		wait:   true,
-	}
-	if err := done(s.do(ctx, c)); err != nil {
-		return err
-	}
-	if c.acks < s.replicas {
-		return unknown(errReplicas)
-	}
-	return nil
 }
