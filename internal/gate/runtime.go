@@ -246,7 +246,7 @@ func (rt *Runtime) sweep(ctx context.Context, e *engine) {
 // changed takes up what another gate has changed.
 func (rt *Runtime) changed(ctx context.Context, e *engine, key string) {
 	if c := rt.conf.Load(); c != nil {
-		e.records.Changed(ctx, key, c.Clients, c.Session)
+		e.records.Changed(key, c.Clients, c.Session)
 	}
 }
 

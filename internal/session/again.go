@@ -5,7 +5,7 @@ package session
 
 import (
 	"context"
-	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,20 +29,27 @@ const (
 type again struct {
 	mu sync.Mutex
 
-	// epochs are those in which the store was seen, newest the last of them to
-	// be met: one, or in a cluster one for each shard, side by side.
-	epochs map[string]bool // guarded by mu
-	newest string          // guarded by mu
-	at     time.Time       // guarded by mu; when the store was last seen
-	list   []*revocation   // guarded by mu; oldest first
+	// epochs are those in which the store was seen and when each last was, newest
+	// the last of them to be met: one, or in a cluster one for each shard, side
+	// by side.
+	epochs map[string]time.Time // guarded by mu
+	newest string               // guarded by mu
+	list   []*revocation        // guarded by mu; oldest first
 }
 
+// revocation is what a change took away. Its fields are guarded by again.mu.
 type revocation struct {
-	at   time.Time
-	tag  string
-	what access.Revoked
-	lost bool // guarded by again.mu; the store may have lost it
+	at    time.Time
+	tag   string
+	epoch string // in which that was written
+	what  access.Revoked
+	lost  bool // the store may have lost it
 }
+
+// keptLocked reports whether v was written a minute before its epoch was last
+// seen: whatever takes that one's place has it by then. A shard that is away is
+// not seen, however long that takes.
+func (a *again) keptLocked(v *revocation) bool { return a.epochs[v.epoch].Sub(v.at) >= againLife }
 
 // seen notes an epoch that the store is in. If it is a new one, what was revoked
 // lately is revoked again: see Run.
@@ -53,14 +60,14 @@ func (rs *Records) seen(epoch string) {
 	a := &rs.again
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.epochs[epoch] {
+	if _, met := a.epochs[epoch]; !met {
 		if a.epochs == nil || len(a.epochs) >= maxEpochs {
-			a.epochs = make(map[string]bool)
+			a.epochs = make(map[string]time.Time)
 		}
-		a.epochs[epoch], a.newest = true, epoch
+		a.newest = epoch
 		rs.doubtLocked()
 	}
-	a.at = rs.now()
+	a.epochs[epoch] = rs.now()
 }
 
 func (rs *Records) doubt() {
@@ -69,12 +76,11 @@ func (rs *Records) doubt() {
 	rs.doubtLocked()
 }
 
-// doubtLocked believes of nothing that was revoked in the last minute before the
-// store was last seen that it still is.
+// doubtLocked believes of nothing that was revoked lately that it still is.
 func (rs *Records) doubtLocked() {
 	a := &rs.again
 	for _, v := range a.list {
-		v.lost = v.lost || a.at.Sub(v.at).Abs() < againLife
+		v.lost = v.lost || !a.keptLocked(v)
 	}
 	if len(a.list) > 0 {
 		select {
@@ -82,6 +88,13 @@ func (rs *Records) doubtLocked() {
 		default:
 		}
 	}
+}
+
+// forgetLocked drops what no failover loses any more, and the oldest if there is
+// too much.
+func (a *again) forgetLocked() {
+	a.list = slices.DeleteFunc(a.list, func(v *revocation) bool { return !v.lost && a.keptLocked(v) })
+	a.list = a.list[max(0, len(a.list)-maxAgain):]
 }
 
 // revoked remembers what a change took away in an epoch.
@@ -92,14 +105,12 @@ func (rs *Records) revoked(tag, epoch string, what access.Revoked) {
 	a := &rs.again
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now := rs.now()
-	for len(a.list) > 0 && (len(a.list) >= maxAgain || !a.list[0].lost && now.Sub(a.list[0].at).Abs() >= againLife) {
-		a.list = a.list[1:]
-	}
 	// Of two answers on their way, the one from before a failover may be the
 	// later to arrive.
-	v := &revocation{now, tag, what, epoch != a.newest}
-	a.list = append(a.list, v)
+	v := &revocation{rs.now(), tag, epoch, what, epoch != a.newest}
+	if a.list = append(a.list, v); len(a.list) > maxAgain {
+		a.list = a.list[1:]
+	}
 	if v.lost {
 		select {
 		case rs.doubted <- struct{}{}:
@@ -122,7 +133,7 @@ func (rs *Records) revokeAgain(ctx context.Context) {
 	a.mu.Unlock()
 	for _, v := range lost {
 		rs.setLost(v, false) // before, for it may be lost again meanwhile
-		err := rs.Update(ctx, v.tag, func(now time.Time, r *access.Record) error {
+		epoch, err := rs.update(ctx, v.tag, func(now time.Time, r *access.Record) error {
 			if !r.Revoke(now, v.what) {
 				return store.ErrUnchanged
 			}
@@ -130,27 +141,30 @@ func (rs *Records) revokeAgain(ctx context.Context) {
 		})
 		if err != nil {
 			rs.setLost(v, true)
+			continue
 		}
+		a.mu.Lock()
+		v.at, v.epoch = rs.now(), epoch
+		a.mu.Unlock()
 	}
 }
 
-// look reads a record in which something was revoked lately, for the epoch that
-// comes with it: a gate that nobody visits would not notice a failover.
+// look reads a record of each epoch in which something was revoked lately, for
+// the epoch that comes with it: a gate that nobody visits would not notice a
+// failover.
 func (rs *Records) look(ctx context.Context) {
 	a := &rs.again
 	a.mu.Lock()
-	tag := ""
-	if n := len(a.list); n > 0 {
-		if v := a.list[rand.N(n)]; rs.now().Sub(v.at).Abs() < againLife {
-			tag = v.tag
-		}
+	a.forgetLocked()
+	tags := make(map[string]string)
+	for _, v := range a.list {
+		tags[v.epoch] = v.tag
 	}
 	a.mu.Unlock()
-	if tag == "" {
-		return
-	}
-	if v, err := rs.st.Get(ctx, key(tag)); err == nil {
-		rs.seen(v.Epoch)
+	for _, tag := range tags {
+		if v, err := rs.st.Get(ctx, key(tag)); err == nil {
+			rs.seen(v.Epoch)
+		}
 	}
 }
 

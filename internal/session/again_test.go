@@ -96,6 +96,20 @@ func TestRevokedAgainAfterFailover(t *testing.T) {
 			w.failover(h, "two")
 			look(w)
 		}, false},
+		{"its shard is away for minutes, the other is not", "one", func(w *world, h history) {
+			w.db.epoch = "of the other shard"
+			look(w)
+			w.db.epoch = "one"
+			look(w)
+			w.work()
+			w.db.epoch = "of the other shard"
+			for range 10 {
+				w.advance(30 * time.Second)
+				look(w)
+			}
+			w.failover(h, "two")
+			look(w)
+		}, false},
 		{"only the feed tells, by an interruption", "one", func(w *world, h history) {
 			w.failover(h, "two")
 			w.changed("")
@@ -111,7 +125,7 @@ func TestRevokedAgainAfterFailover(t *testing.T) {
 		{"another record cannot be read", "one", func(w *world, h history) {
 			bob := w.Tag("c-bob")
 			h[key(bob)] = store.Value{Data: []byte(`{"v":99}`)}
-			w.again.list = slices.Insert(w.again.list, 0, &revocation{w.clock(), bob, w.again.list[0].what, false})
+			w.again.list = slices.Insert(w.again.list, 0, &revocation{w.clock(), bob, "one", w.again.list[0].what, false})
 			w.failover(h, "two")
 			w.changed("")
 		}, false},
@@ -222,10 +236,16 @@ func TestRevokedMemoryIsBounded(t *testing.T) {
 		w.setLost(v, false)
 	}
 	w.advance(againLife)
-	w.revoked("tag", "one", what)
-	if n := len(w.again.list); n != 1 {
+	w.look(t.Context())
+	if n := len(w.again.list); n != 10 {
+		t.Errorf("%d are remembered of a store that was not seen since", n)
+	}
+	w.seen("one")
+	w.look(t.Context())
+	if n := len(w.again.list); n != 0 {
 		t.Errorf("%d are remembered a minute later", n)
 	}
+	w.revoked("tag", "one", what)
 	w.revoked("tag", "one", access.Revoked{})
 	w.revoked("tag", "", what)
 	if n := len(w.again.list); n != 1 {

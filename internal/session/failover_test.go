@@ -80,7 +80,7 @@ func newGate(t testing.TB, o redis.Options, m mode, replicas int) *gate {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { g.Run(ctx) })
-	wg.Go(func() { _ = db.Watch(ctx, func(key string) { g.Changed(ctx, key, nobody{}, lifetimes) }) })
+	wg.Go(func() { _ = db.Watch(ctx, func(key string) { g.Changed(key, nobody{}, lifetimes) }) })
 	g.close = sync.OnceFunc(func() { cancel(); wg.Wait(); db.Close() })
 	t.Cleanup(g.close)
 	return g

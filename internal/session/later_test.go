@@ -5,12 +5,14 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/store"
 )
 
 // used is when a session was last used, by its record in the store.
@@ -196,16 +198,92 @@ func TestJobWhileTheSameIsUnderWay(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go w.Run(ctx)
-		w.Settle(ada, "")
-		<-reached
-		w.Settle(ada, "")
-		if len(w.later) != 1 {
-			t.Error("a job was lost")
+		job := func() {
+			w.Records.change("the same", w.Tag(ada), func(_ time.Time, r *access.Record) error { r.WrongCodes++; return nil })
 		}
+		job()
+		<-reached
+		job()
 		close(release)
 		synctest.Wait()
+		if r, err := w.Get(t.Context(), w.Tag(ada)); err != nil || r.WrongCodes != 2 {
+			t.Errorf("a job was lost: %+v, %v", r, err)
+		}
 		if len(w.later) != 0 || len(w.pending) != 0 {
 			t.Errorf("%d jobs and %d names are left", len(w.later), len(w.pending))
+		}
+	})
+}
+
+// A write that waits for replicas holds up neither the activity of others nor
+// what has to be closed.
+func TestSlowWriteHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.Share()
+		cookie, h := w.signIn(1, false)
+		v := w.visitor(cookie)
+		stream, s := w.Follow(t.Context(), v, true)
+		defer s.Close()
+		bob := w.Tag("c-bob")
+		w.change(bob, count)
+		w.change(w.Tag(ada), func(now time.Time, r *access.Record) { r.EndSession(now, h, access.BySignOut) })
+		w.streams.sh = [shards]streamShard{} // nobody has told it yet
+		stream, s = w.Follow(t.Context(), v, true)
+		defer s.Close()
+		hold := make(chan struct{})
+		w.db.written = func() { <-hold }
+		ctx, cancel := context.WithCancel(t.Context())
+		go w.Run(ctx)
+		begun := time.Now()
+		for i := range hands - 1 {
+			w.Records.change(fmt.Sprint(i), w.Tag(fmt.Sprint("c-slow", i)), func(now time.Time, r *access.Record) error { return nil })
+		}
+		synctest.Wait()
+		w.Changed(key(w.Tag(ada)), w.dir, lifetimes)
+		synctest.Wait()
+		if stream.Err() == nil {
+			t.Error("a stream stays open behind writes that wait")
+		}
+		done := false
+		w.soon(w.later, job{"another", func(context.Context) { done = true }})
+		synctest.Wait()
+		if !done || time.Since(begun) > 0 {
+			t.Error("another's activity waits")
+		}
+		close(hold)
+		cancel()
+		synctest.Wait()
+	})
+}
+
+// A browser goes away while others are at its client's record: its request ends,
+// and does not wait until a slow store has answered them.
+func TestTurnIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.signIn(1, false)
+		tag := w.Tag(ada)
+		hold := make(chan struct{})
+		w.db.written = func() { <-hold }
+		slow := make(chan error)
+		go func() {
+			slow <- w.Update(t.Context(), tag, func(_ time.Time, r *access.Record) error { r.WrongCodes++; return nil })
+		}()
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		left := make(chan error)
+		go func() {
+			left <- w.Update(ctx, tag, func(time.Time, *access.Record) error { t.Error("it was tried all the same"); return store.ErrUnchanged })
+		}()
+		synctest.Wait()
+		cancel()
+		if err := <-left; !errors.Is(err, store.ErrUnknown) || !errors.Is(err, context.Canceled) {
+			t.Errorf("Update = %v, want that nobody knows", err)
+		}
+		close(hold)
+		if err := <-slow; err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -19,6 +19,7 @@ import (
 	"context"
 	"encoding/base32"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"sync"
 	"time"
@@ -39,27 +40,33 @@ type Records struct {
 	cache   *cache
 	streams streams
 	again   again
-	later   chan job
+	later   chan job      // changes
+	looks   chan job      // what may have to be closed
 	doubted chan struct{} // tells Run of what may have to be revoked again
 
-	// locks order the changes of one record with the renewal of its copy.
-	locks [256]sync.Mutex
+	// turns order the changes of one record with the renewal of its copy: each
+	// has room for who is at it.
+	turns [256]chan struct{}
 	seed  maphash.Seed
 
 	mu      sync.Mutex
-	pending map[string]bool // guarded by mu; jobs in later, by name
+	pending map[string]bool // guarded by mu; jobs that wait, by name
 }
 
 // New returns the records in a store. now is the clock for what is only read;
 // changes are made at the store's time. Links and sessions that were made
 // before floor do not count (see access.Record.VoidBefore).
 func New(st store.Store, root *seal.Root, now func() time.Time, floor time.Time) *Records {
-	return &Records{
+	rs := &Records{
 		st: st, now: now, floor: floor,
 		tagKey: root.Key("tag"), addrKey: root.Key("address"),
-		cache: newCache(now), later: make(chan job, 1024), doubted: make(chan struct{}, 1),
+		cache: newCache(now), later: make(chan job, 1024), looks: make(chan job, 1024), doubted: make(chan struct{}, 1),
 		seed: maphash.MakeSeed(), pending: make(map[string]bool),
 	}
+	for i := range rs.turns {
+		rs.turns[i] = make(chan struct{}, 1)
+	}
+	return rs
 }
 
 // TagSize is the length of a tag: 80 bits in base 32.
@@ -166,15 +173,25 @@ func (rs *Records) entry(ctx context.Context, tag string) (*entry, error) {
 // Update changes a client's record. f gets the store's time and a record of
 // its own, empty if there is none, and may be called more than once. An error
 // from f leaves the record as it was and is returned, except
-// store.ErrUnchanged, which leaves it and is not an error.
+// store.ErrUnchanged, which leaves it and is not an error. Whoever gives up
+// while others are at the record gets store.ErrUnknown.
 func (rs *Records) Update(ctx context.Context, tag string, f func(now time.Time, r *access.Record) error) error {
-	l := &rs.locks[maphash.String(rs.seed, tag)%uint64(len(rs.locks))]
-	l.Lock()
-	defer l.Unlock()
+	_, err := rs.update(ctx, tag, f)
+	return err
+}
+
+// update is Update, and says in which epoch the record was.
+func (rs *Records) update(ctx context.Context, tag string, f func(now time.Time, r *access.Record) error) (epoch string, err error) {
+	turn := rs.turns[maphash.String(rs.seed, tag)%uint64(len(rs.turns))]
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+	case <-ctx.Done():
+		return "", fmt.Errorf("waiting for a record: %w: %w", store.ErrUnknown, context.Cause(ctx))
+	}
 	var before, after *access.Record
-	epoch := ""
 	gen, asked := rs.cache.generation(tag), rs.now()
-	err := rs.st.Update(ctx, key(tag), func(now time.Time, old store.Value) (store.Value, error) {
+	err = rs.st.Update(ctx, key(tag), func(now time.Time, old store.Value) (store.Value, error) {
 		after, epoch = nil, old.Epoch
 		r, err := access.Decode(old.Data)
 		if err != nil {
@@ -207,7 +224,7 @@ func (rs *Records) Update(ctx context.Context, tag string, f func(now time.Time,
 		rs.cache.put(tag, after, gen, asked)
 		rs.streams.settle(tag, after)
 	}
-	return err
+	return epoch, err
 }
 
 // Live counts the sessions that are not over, of the clients whose records

@@ -22,19 +22,21 @@ func (rs *Records) Share() { rs.cache.life = sharedLife }
 
 // Changed takes up that another process changed the value of key, or that
 // nobody knows what changed, if key is empty: copies are dropped, and what is
-// open in a session that has ended is closed.
-func (rs *Records) Changed(ctx context.Context, changed string, dir directory.Directory, lt access.Lifetimes) {
+// open in a session that has ended is closed soon after. It waits for nothing:
+// whoever tells has more to tell.
+func (rs *Records) Changed(changed string, dir directory.Directory, lt access.Lifetimes) {
 	tag, ok := strings.CutPrefix(changed, key(""))
 	switch {
 	case changed == "":
 		rs.cache.clear()
 		rs.doubt() // the store may be another one now
+		tag = ""
 	case !ok:
 		return
 	default:
 		rs.cache.drop(tag)
 	}
-	for o := range rs.streams.sessions(tag) {
-		rs.sweep(ctx, o, dir, lt)
+	if rs.streams.any(tag) {
+		rs.soon(rs.looks, job{"look " + tag, func(ctx context.Context) { rs.sweep(ctx, tag, dir, lt) }})
 	}
 }

@@ -4,8 +4,10 @@
 package session
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,12 +23,17 @@ func (w *world) other() *world {
 	return o
 }
 
-// changed is what a feed says of another gate's change.
+// changed is what a feed says of another gate's change, and what comes of it.
 func (w *world) changed(tag string) {
 	if tag != "" {
 		tag = key(tag)
 	}
-	w.Changed(w.t.Context(), tag, w.dir, lifetimes)
+	w.Changed(tag, w.dir, lifetimes)
+	for len(w.looks) > 0 {
+		j := <-w.looks
+		delete(w.pending, j.name)
+		j.do(w.t.Context())
+	}
 }
 
 // What no feed tells is over after five seconds: a session that another gate has
@@ -105,8 +112,8 @@ func TestChanged(t *testing.T) {
 			t.Errorf("%s: %d and %d, want %d and %d", tc.name, a, b, tc.ada, tc.bob)
 		}
 	}
-	w.Changed(t.Context(), "keys/current", w.dir, lifetimes)
-	w.Changed(t.Context(), tag, w.dir, lifetimes) // no key of ours
+	w.Changed("keys/current", w.dir, lifetimes)
+	w.Changed(tag, w.dir, lifetimes) // no key of ours
 	before := w.db.gets.Load()
 	if w.counted(tag) != 4 || w.db.gets.Load() != before {
 		t.Error("a change of something else drops a copy")
@@ -155,6 +162,42 @@ func TestChangedClosesStreams(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The feed tells of one change after the other. A store that hangs while the
+// gate looks what has to be closed for one of them must not keep it from hearing
+// of the next, and of many open sessions one is not looked at after the other.
+func TestChangedWaitsForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.Share()
+		const clients = 2 * atOnce
+		tags := make(map[string]bool)
+		for i := range clients {
+			id := fmt.Sprint("c-", i)
+			tags[w.Tag(id)] = true
+			_, s := w.Follow(t.Context(), &Visitor{Tag: w.Tag(id), Session: access.Session{Hash: access.HashOf([]byte(id))}}, true)
+			defer s.Close()
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		w.db.read = func() { <-time.After(time.Second) }
+		go w.Run(ctx)
+		begun := time.Now()
+		for tag := range tags {
+			w.Changed(key(tag), w.dir, lifetimes)
+		}
+		w.Changed("", w.dir, lifetimes)
+		if took := time.Since(begun); took > 0 {
+			t.Errorf("the feed waits %v", took)
+		}
+		w.Sweep(ctx, w.dir, lifetimes)
+		if took := time.Since(begun); took > 5*time.Second {
+			t.Errorf("a sweep of %d sessions takes %v, at two reads of a second for each", clients, took)
+		}
+		cancel()
+		synctest.Wait()
+		<-time.After(time.Minute)
+	})
 }
 
 // Two releases share a store, and the newer one has changed a record. The older

@@ -161,19 +161,43 @@ func (ss *streams) sessions(tag string) map[openIn]bool {
 	return all
 }
 
+// any reports whether requests are under way under a tag, or at all if it is
+// empty.
+func (ss *streams) any(tag string) bool {
+	if tag == "" {
+		return true // nearly always
+	}
+	sh := ss.shard(tag)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.byTag[tag] != nil
+}
+
 // Sweep ends the requests under way whose session's time is up, or whose
 // client is not on file any more. Where nobody can tell, they go on: unknown
 // is not "signed out".
 func (rs *Records) Sweep(ctx context.Context, dir directory.Directory, lt access.Lifetimes) {
-	for o := range rs.streams.sessions("") {
-		rs.sweep(ctx, o, dir, lt)
-	}
+	rs.sweep(ctx, "", dir, lt)
 }
 
-func (rs *Records) sweep(ctx context.Context, o openIn, dir directory.Directory, lt access.Lifetimes) {
-	if v, err := rs.visitor(ctx, o.tag, o.hash, dir, lt); err == nil && !v.SignedIn() {
-		rs.streams.endIf(o.tag, func(s *Stream) bool { return s.hash == o.hash })
+// atOnce is how many sessions a sweep looks at beside one another: each may have
+// to be read from the store.
+const atOnce = 32
+
+// sweep is Sweep for what is under a tag, all if it is empty.
+func (rs *Records) sweep(ctx context.Context, tag string, dir directory.Directory, lt access.Lifetimes) {
+	var running sync.WaitGroup
+	room := make(chan struct{}, atOnce)
+	for o := range rs.streams.sessions(tag) {
+		room <- struct{}{}
+		running.Go(func() {
+			defer func() { <-room }()
+			if v, err := rs.visitor(ctx, o.tag, o.hash, dir, lt); err == nil && !v.SignedIn() {
+				rs.streams.endIf(o.tag, func(s *Stream) bool { return s.hash == o.hash })
+			}
+		})
 	}
+	running.Wait()
 }
 
 // EndStreams ends what stays open by nature at once, and every other request

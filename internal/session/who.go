@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/portalgate/portalgate/internal/access"
@@ -162,9 +163,16 @@ func (rs *Records) OnFile(ctx context.Context, dir directory.Directory, id strin
 	return c, rs.Address(a), nil
 }
 
+// job is work for the background.
 type job struct {
-	name, tag string
-	f         func(now time.Time, r *access.Record) error
+	name string
+	do   func(ctx context.Context)
+}
+
+// change is a job that changes a record. If it fails, the next request tries
+// again.
+func (rs *Records) change(name, tag string, f func(now time.Time, r *access.Record) error) {
+	rs.soon(rs.later, job{name, func(ctx context.Context) { _ = rs.Update(ctx, tag, f) }})
 }
 
 // grain is how often activity in a session is written down.
@@ -177,18 +185,18 @@ func (rs *Records) Active(v *Visitor, lt access.Lifetimes) {
 		return
 	}
 	h := v.Session.Hash
-	rs.soon(job{"active " + v.Tag + string(h), v.Tag, func(now time.Time, r *access.Record) error {
+	rs.change("active "+v.Tag+string(h), v.Tag, func(now time.Time, r *access.Record) error {
 		if !r.Touch(now, h, lt, grain) {
 			return store.ErrUnchanged
 		}
 		return nil
-	}})
+	})
 }
 
 // Settle is Rebind, in the background.
 func (rs *Records) Settle(client string, bound access.Hash) {
 	tag := rs.Tag(client)
-	rs.soon(job{"settle " + tag, tag, rebind(client, bound)})
+	rs.change("settle "+tag, tag, rebind(client, bound))
 }
 
 // Rebind ends what a client's record was good for under another address or
@@ -208,23 +216,53 @@ func rebind(client string, bound access.Hash) func(time.Time, *access.Record) er
 }
 
 // soon queues a job unless the same one is waiting. If there is no room it is
-// dropped: activity is noted by the next request, and a record that is not
-// settled still lets nobody in.
-func (rs *Records) soon(j job) {
+// dropped: activity is noted by the next request, a record that is not settled
+// still lets nobody in, and what may have to be closed is looked at once a second
+// anyway.
+func (rs *Records) soon(queue chan job, j job) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	if rs.pending[j.name] {
 		return
 	}
 	select {
-	case rs.later <- j:
+	case queue <- j:
 		rs.pending[j.name] = true
 	default:
 	}
 }
 
+// hands is how many work on a queue of jobs: a change may have to wait for
+// replicas, and others would wait behind it.
+const hands = 8
+
 // Run does the background work until ctx is done.
 func (rs *Records) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	for range hands {
+		running.Go(func() { rs.work(ctx, rs.later) })
+		running.Go(func() { rs.work(ctx, rs.looks) })
+	}
+	running.Go(func() { rs.guard(ctx) })
+	running.Wait()
+}
+
+func (rs *Records) work(ctx context.Context, queue chan job) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case j := <-queue:
+			rs.mu.Lock()
+			delete(rs.pending, j.name)
+			rs.mu.Unlock()
+			j.do(ctx)
+		}
+	}
+}
+
+// guard revokes again what the store may have lost.
+func (rs *Records) guard(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -232,15 +270,9 @@ func (rs *Records) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-rs.doubted:
-			rs.revokeAgain(ctx)
 		case <-tick.C:
 			rs.look(ctx)
-			rs.revokeAgain(ctx)
-		case j := <-rs.later:
-			rs.mu.Lock()
-			delete(rs.pending, j.name)
-			rs.mu.Unlock()
-			_ = rs.Update(ctx, j.tag, j.f) // the next request tries again
 		}
+		rs.revokeAgain(ctx)
 	}
 }

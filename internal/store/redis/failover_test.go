@@ -215,4 +215,17 @@ func TestEpochInUpdate(t *testing.T) {
 	if v := wantValue(t, r, "access/key", "written"); v.Epoch == "" {
 		t.Error("no epoch with replicas")
 	}
+	// Nor is what is left as it was left so in the history that lost what was
+	// before: two gates would sign two browsers in for one link, the one by a
+	// write that is lost, the other by a repetition that found it.
+	calls := 0
+	err := r.Update(t.Context(), "access/key", func(time.Time, store.Value) (store.Value, error) {
+		if calls++; calls == 1 {
+			srv.Do("DEBUG", "CHANGE-REPL-ID")
+		}
+		return store.Value{}, store.ErrUnchanged
+	})
+	if calls != 2 || !errors.Is(err, errReplicas) {
+		t.Errorf("f was called %d times (%v), want once in each history", calls, err)
+	}
 }
