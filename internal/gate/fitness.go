@@ -33,6 +33,7 @@ func (rt *Runtime) fit(ctx context.Context, b store.Backend, said map[string]boo
 	if err != nil {
 		return nil, err
 	}
+	rt.skew.Store(int64(h.Skew.Truncate(time.Second)))
 	if h.Skew.Abs() > skewSaid {
 		h.Warnings = append(h.Warnings, "the clocks of the gate and the store are more than 5 s apart; let both follow a time server")
 	}
@@ -49,10 +50,18 @@ func (rt *Runtime) fit(ctx context.Context, b store.Backend, said map[string]boo
 	return nil, nil
 }
 
+// now is the store's time as far as that can be told, to the second: by a clock
+// that is minutes ahead sessions would be over that are not.
+func (rt *Runtime) now() time.Time { return rt.o.Now().Add(time.Duration(rt.skew.Load())) }
+
 // keepFit asks again and again, and lets nobody sign in while the answer is no.
-// Who is signed in stays so.
+// Who is signed in stays so. It asks whose the store is as well: one that was put
+// in the other's place is whoever's came first.
 func (rt *Runtime) keepFit(ctx context.Context, e *engine, b store.Backend, said map[string]bool) {
 	unfit, err := rt.fit(ctx, b, said)
+	if unfit == nil && err == nil {
+		err = store.Claim(ctx, e.backend, rt.o.Gate)
+	}
 	switch {
 	case errors.Is(err, store.ErrUnknown):
 		return // as it was; the store's calls say it as well

@@ -70,6 +70,52 @@ func TestS10_UnfitStore(t *testing.T) {
 	}
 }
 
+// A gate's clock is half an hour ahead of the store's, by which sessions are
+// kept. Nobody is signed out for that, and nobody stays longer.
+func TestS10_ClockAhead(t *testing.T) {
+	w := newWorld(t, wide)
+	b := w.signIn("ada@example.com")
+	const off = 31 * time.Minute // the session is idle for 30 at most
+	w.clock.advance(off)
+	w.db.health.Store(&store.Health{Skew: -off})
+	e := w.rt.eng.Load()
+	w.rt.keepFit(t.Context(), e, w.db, map[string]bool{})
+	if !b.signedIn() {
+		t.Error("signed out by the gate's clock")
+	}
+	w.clock.advance(off)
+	if b.signedIn() {
+		t.Error("signed in when the session is over by the store's clock as well")
+	}
+}
+
+// The store is emptied while gates run, and another with a secret of its own is
+// the first to come back to it. What the one writes the other cannot read, so the
+// one that finds itself a stranger lets nobody sign in, and says why.
+func TestAnothersStore(t *testing.T) {
+	w := newWorld(t, wide)
+	b := w.browser()
+	p := b.get(link(b.mailed("ada@example.com")))
+	e := w.rt.eng.Load()
+	claim := func(data []byte) {
+		if err := w.db.Backend.Update(t.Context(), "main/claim", func(time.Time, store.Value) (store.Value, error) {
+			return store.Value{Data: data}, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		w.rt.keepFit(t.Context(), e, w.db, map[string]bool{})
+	}
+	claim([]byte("sealed by somebody else"))
+	if got := b.once().send(p.form("/sign-in/link")).status; got != 503 {
+		t.Errorf("a sign-in is answered %d", got)
+	}
+	if !strings.Contains(w.logs.String(), "made with another secret") {
+		t.Error("nobody was told why")
+	}
+	claim(nil) // it is claimed again
+	b.send(p.form("/sign-in/link")).isPortal("/", "c-ada")
+}
+
 // A gate does not start on a store that must not be used, and does on one that
 // cannot be asked.
 func TestS03_RefusedAtStart(t *testing.T) {

@@ -61,7 +61,7 @@ func (rt *Runtime) Handler(c *Config, o HandlerOptions) (h *Handler, err error) 
 // r must be the server's own copy (http.Request.WithContext makes one), not
 // the request that net/http is still filling: its trailers are dropped.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, f Front, next Next) error {
-	v := &visit{Handler: h, w: w, r: r, front: f, now: h.rt.o.Now()}
+	v := &visit{Handler: h, w: w, r: r, front: f, now: h.rt.now()}
 	v.original = f.Original
 	if v.original == nil {
 		v.original = r.URL

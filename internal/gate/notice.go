@@ -59,7 +59,7 @@ func (v *visit) unannounced(announced, known bool) bool {
 	if known {
 		return false
 	}
-	return !announced || v.rt.o.Now().Sub(v.now) > noticeWait-time.Second
+	return !announced || v.rt.now().Sub(v.now) > noticeWait-time.Second
 }
 
 // tell mails a notice and returns the client; none if there is nobody to tell.

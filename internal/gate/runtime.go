@@ -46,7 +46,8 @@ type Runtime struct {
 
 	meter   *meter
 	health  health
-	circled Hourly // when a visit was last said to have gone round in a circle
+	skew    atomic.Int64 // by how much the store's clock is ahead: see now
+	circled Hourly       // when a visit was last said to have gone round in a circle
 
 	// err and retryAt are guarded by opening: why the store could not be
 	// opened, and when to try again.
@@ -201,7 +202,7 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 	run, stop := context.WithCancel(context.Background())
 	e := &engine{
 		backend: sealed, ring: ring, keys: newKeys(root), stop: stop,
-		records: session.New(sealed, root, rt.o.Now, time.Unix(floor, 0)), floor: floor,
+		records: session.New(sealed, root, rt.now, time.Unix(floor, 0)), floor: floor,
 		wake: make(chan struct{}, 1),
 	}
 	if feed := store.FeedOf(backend); feed != nil { // other gates are on this store

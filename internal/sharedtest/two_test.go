@@ -26,7 +26,7 @@ const never = 5 * time.Second
 // it.
 func TestTwoGates(t *testing.T) {
 	r := redistest.Standalone(t, "--appendonly", "yes")
-	n := sized(200, 20)
+	n := sized(1000, 200)
 	w := newWorld(t, r.URL(), 2, n)
 	a, b := w.gates[0], w.gates[1]
 	took := make(figures)

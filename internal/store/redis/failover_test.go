@@ -218,6 +218,7 @@ func TestEpochInUpdate(t *testing.T) {
 	// Nor is what is left as it was left so in the history that lost what was
 	// before: two gates would sign two browsers in for one link, the one by a
 	// write that is lost, the other by a repetition that found it.
+	r.Update(t.Context(), "access/key", unchanged) // the server has the script then
 	calls := 0
 	err := r.Update(t.Context(), "access/key", func(time.Time, store.Value) (store.Value, error) {
 		if calls++; calls == 1 {
