@@ -25,6 +25,7 @@ const never = 5 * time.Second
 // records, and what was opened in a session outlives the request that opened
 // it.
 func TestTwoGates(t *testing.T) {
+	timed(t)
 	r := redistest.Standalone(t, "--appendonly", "yes")
 	n := sized(1000, 200)
 	w := newWorld(t, r.URL(), 2, n)
