@@ -164,6 +164,38 @@ func TestTLS(t *testing.T) {
 		"the certificate is for another name")
 }
 
+// TestTLSRenewed: the authority and both certificates are replaced, as they are
+// every few weeks. A gate that went on with the old ones would lose its store on
+// the day they run out.
+func TestTLSRenewed(t *testing.T) {
+	dir := t.TempDir()
+	caFile := filepath.Join(dir, "ca.pem")
+	var files []string
+	renew := func() {
+		ca, key := authority(t)
+		serverCert, serverKey := issue(t, dir, "server", ca, key)
+		clientCert, clientKey := issue(t, dir, "client", ca, key)
+		writePEM(t, caFile, "CERTIFICATE", ca.Raw)
+		files = []string{serverCert, serverKey, clientCert, clientKey}
+	}
+	renew()
+	srv := redistest.Standalone(t)
+	tlsPort := redistest.FreePort(t)
+	srv.Add("--tls-port", tlsPort, "--tls-cert-file", files[0], "--tls-key-file", files[1], "--tls-ca-cert-file", caFile)
+	srv.Restart()
+	s := open(t, Options{URL: "rediss://127.0.0.1:" + tlsPort, CA: caFile, Cert: files[2], Key: files[3]})
+	mustUpdate(t, s, "access/key", "value")
+	renew()
+	srv.Restart()
+	await(t, "calls pass by the new files", func() bool { return s.Update(t.Context(), "access/key", set("new")) == nil })
+	// Of files that are just being written the last good ones serve.
+	if err := os.WriteFile(files[2], []byte("half of it"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	srv.Do("CLIENT", "KILL", "TYPE", "normal")
+	await(t, "calls pass by the last good files", func() bool { return s.Update(t.Context(), "access/key", set("newer")) == nil })
+}
+
 func authority(t *testing.T) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

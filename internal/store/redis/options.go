@@ -4,12 +4,9 @@
 package redis
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"regexp"
 	"time"
 
@@ -44,7 +41,8 @@ type Options struct {
 	Nodes   []string
 
 	// CA, Cert and Key are files for TLS: whom to believe instead of the
-	// system's authorities, and whom to be.
+	// system's authorities, and whom to be. They are read for each connection:
+	// one that was renewed is in use from then on.
 	CA, Cert, Key string
 
 	// QueueSize is how many items the queue holds; zero is 100 000.
@@ -119,8 +117,14 @@ func (o Options) client() (goredis.UniversalClient, error) {
 	if o.Sentinel != "" {
 		uo.Addrs = o.Sentinels
 	}
-	if uo.TLSConfig, err = o.tls(u.Scheme == "rediss"); err != nil {
-		return nil, err
+	if u.Scheme == "rediss" {
+		d := &dialer{o: o}
+		if d.last, err = o.tls(); err != nil {
+			return nil, err
+		}
+		uo.Dialer = d.dial
+	} else if o.CA != "" || o.Cert != "" || o.Key != "" {
+		return nil, errors.New("ca and cert are for rediss:// URLs")
 	}
 	if !cluster && o.Sentinel == "" {
 		simple := uo.Simple()
@@ -128,33 +132,4 @@ func (o Options) client() (goredis.UniversalClient, error) {
 		return goredis.NewClient(simple), nil
 	}
 	return goredis.NewUniversalClient(uo), nil
-}
-
-// tls names no server: each is checked by the address it was reached at.
-func (o Options) tls(on bool) (*tls.Config, error) {
-	if !on {
-		if o.CA != "" || o.Cert != "" || o.Key != "" {
-			return nil, errors.New("ca and cert are for rediss:// URLs")
-		}
-		return nil, nil
-	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if o.CA != "" {
-		pem, err := os.ReadFile(o.CA)
-		if err != nil {
-			return nil, fmt.Errorf("reading the store's ca: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("the store's ca %s has no certificate in it", o.CA)
-		}
-	}
-	if o.Cert != "" || o.Key != "" {
-		pair, err := tls.LoadX509KeyPair(o.Cert, o.Key)
-		if err != nil {
-			return nil, fmt.Errorf("reading the store's certificate: %w", err)
-		}
-		c.Certificates = []tls.Certificate{pair}
-	}
-	return c, nil
 }
