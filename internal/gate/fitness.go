@@ -33,7 +33,7 @@ func (rt *Runtime) fit(ctx context.Context, b store.Backend, said map[string]boo
 	if err != nil {
 		return nil, err
 	}
-	rt.skew.Store(int64(h.Skew.Truncate(time.Second)))
+	rt.skew.Store(int64(h.Common.Truncate(time.Second)))
 	if h.Skew.Abs() > skewSaid {
 		h.Warnings = append(h.Warnings, "the clocks of the gate and the store are more than 5 s apart; let both follow a time server")
 	}

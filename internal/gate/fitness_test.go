@@ -77,7 +77,7 @@ func TestS10_ClockAhead(t *testing.T) {
 	b := w.signIn("ada@example.com")
 	const off = 31 * time.Minute // the session is idle for 30 at most
 	w.clock.advance(off)
-	w.db.health.Store(&store.Health{Skew: -off})
+	w.db.health.Store(&store.Health{Skew: -off, Common: -off})
 	e := w.rt.eng.Load()
 	w.rt.keepFit(t.Context(), e, w.db, map[string]bool{})
 	if !b.signedIn() {

@@ -31,7 +31,7 @@ func (rs *Records) Changed(changed string, dir directory.Directory, lt access.Li
 		rs.cache.clear()
 		rs.doubt() // the store may be another one now
 		tag = ""
-	case !ok:
+	case !ok || !IsTag(tag):
 		return
 	default:
 		rs.cache.drop(tag)

@@ -113,7 +113,9 @@ func TestChanged(t *testing.T) {
 		}
 	}
 	w.Changed("keys/current", w.dir, lifetimes)
-	w.Changed(tag, w.dir, lifetimes) // no key of ours
+	for _, strange := range []string{tag, key(""), key("x"), key(tag + "x"), "access"} { // no keys of ours; whoever can write to the store can say anything
+		w.Changed(strange, w.dir, lifetimes)
+	}
 	before := w.db.gets.Load()
 	if w.counted(tag) != 4 || w.db.gets.Load() != before {
 		t.Error("a change of something else drops a copy")

@@ -122,8 +122,9 @@ type Health struct {
 	// Warnings are sentences for the operator.
 	Warnings []string
 	// Skew is how far the store's clock is ahead of this machine's; of several
-	// servers, the one that is furthest off.
-	Skew time.Duration
+	// servers, the one that is furthest off. Common is how far all are: that of
+	// the nearest.
+	Skew, Common time.Duration
 }
 
 // Checker is a Backend that can be asked whether it may be relied on.

@@ -74,7 +74,11 @@ func (s *Store) checkNode(ctx context.Context, n *goredis.Client, h *store.Healt
 	if err != nil {
 		return refused(err)
 	}
-	if skew := now.Sub(asked.Add(time.Since(asked) / 2)); skew.Abs() > h.Skew.Abs() {
+	skew := now.Sub(asked.Add(time.Since(asked) / 2))
+	if h.Skew == 0 || skew.Abs() < h.Common.Abs() {
+		h.Common = skew
+	}
+	if skew.Abs() > h.Skew.Abs() {
 		h.Skew = skew
 	}
 	text, err := n.Info(ctx).Result()

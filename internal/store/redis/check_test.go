@@ -67,7 +67,7 @@ func TestCheck(t *testing.T) {
 	if err != nil || len(h.Warnings) != 2 || !strings.Contains(h.Warnings[0], "appendonly yes") || !strings.Contains(h.Warnings[1], "0 of the 1 replicas") {
 		t.Errorf("Check = %q, %v, want warnings of no append-only file and no replica", h.Warnings, err)
 	}
-	if h.Skew.Abs() > time.Second || h.Skew == 0 {
+	if h.Skew.Abs() > time.Second || h.Skew == 0 || h.Common != h.Skew {
 		t.Errorf("a skew of %v to this machine's own clock", h.Skew)
 	}
 	if n := srv.Do("DBSIZE"); n != "0" {
