@@ -88,10 +88,10 @@ func (s *Store) do(ctx context.Context, c *call) (any, error) {
 
 // run runs calls beside one another: those for one node are one round trip.
 func (s *Store) run(caller context.Context, calls ...*call) {
-	ctx := until{caller, time.Now().Add(s.timeout)}
+	deadline := time.Now().Add(s.timeout)
 	var legs []leg
 	for _, c := range calls {
-		n, err := s.primary(ctx, caller, c.keys[0])
+		n, err := s.primary(until{caller, deadline}, caller, c.keys[0])
 		if err != nil {
 			c.err = err
 			continue
@@ -101,7 +101,7 @@ func (s *Store) run(caller context.Context, calls ...*call) {
 	var arrived sync.WaitGroup
 	for _, l := range legs {
 		if c := l.calls[0]; c.wait { // WAIT is for what its connection wrote: nobody else travels on it
-			s.send(ctx, caller, l.node, 0, c)
+			s.send(until{caller, deadline}, caller, l.node, 0, c)
 		} else {
 			s.join(l, &arrived)
 		}
@@ -109,7 +109,7 @@ func (s *Store) run(caller context.Context, calls ...*call) {
 	arrived.Wait()
 	for _, c := range calls {
 		if c.err != nil {
-			s.follow(ctx, caller, c)
+			s.follow(until{caller, deadline}, caller, c)
 		}
 		if c.err != nil {
 			c.err = unknown(c.err)
