@@ -79,11 +79,11 @@ func TestPressedTwoHundredTimes(t *testing.T) {
 	}
 }
 
-// A link is raced by 64 browsers, each of which has everything it takes. With
-// PORTALGATE_PROOF=1 it is 20 000 links.
+// A link is raced by 64 browsers, each of which has everything it takes: 2 000
+// links, or 20 000 with PORTALGATE_PROOF.
 func TestL09_DoubleRedemption(t *testing.T) {
 	const clients = 64
-	links := 100
+	links := 2_000
 	if proof() {
 		links = 20_000
 	}
