@@ -166,6 +166,34 @@ func TestS01_Refusals(t *testing.T) {
 	}
 }
 
+// TestDamagedIsNotDown: a record that somebody has damaged is one client's
+// trouble. A server that gives it out has answered: were it taken for down, one
+// cookie would lock everybody out.
+func TestDamagedIsNotDown(t *testing.T) {
+	srv := redistest.Standalone(t)
+	s := open(t, Options{URL: srv.URL()})
+	mustUpdate(t, s, "access/key", "value")
+	srv.Do("SET", s.name("v", "access/damaged").full, "x")
+	for range 2 * breakAfter {
+		if _, err := s.Get(t.Context(), "access/damaged"); !errors.Is(err, store.ErrUnknown) || !errors.Is(err, errDamaged) {
+			t.Errorf("Get of a damaged record: %v", err)
+		}
+		if err := s.Update(t.Context(), "access/damaged", set("new")); !errors.Is(err, errDamaged) {
+			t.Errorf("Update of a damaged record: %v", err)
+		}
+	}
+	wantValue(t, s, "access/key", "value")
+	// Nor is one that has become a replica: it says so.
+	srv.Do("REPLICAOF", "127.0.0.1", redistest.FreePort(t))
+	for range 2 * breakAfter {
+		if _, err := s.Get(t.Context(), "access/key"); !errors.Is(err, store.ErrUnknown) || !errors.Is(err, errReplica) {
+			t.Errorf("Get from a replica: %v", err)
+		}
+	}
+	srv.Do("REPLICAOF", "NO", "ONE")
+	wantValue(t, s, "access/key", "value")
+}
+
 // TestS01_Loading: a server that reads its file has nothing yet, which is not
 // the same as having nothing.
 func TestS01_Loading(t *testing.T) {
