@@ -184,7 +184,8 @@ func (v *visit) forward(who *session.Visitor, next Next) error {
 		claims.Session, claims.AMR = who.SID, who.AMR
 		claims.AuthTime = time.Unix(who.Session.Made, 0)
 	}
-	token, err := v.eng.ring.For(claims, v.now)
+	// By this machine's clock: the upstream's is nearer to it than to the store's.
+	token, err := v.eng.ring.For(claims, v.rt.o.Now())
 	if err != nil {
 		v.unknown(err)
 		return nil

@@ -161,9 +161,18 @@ func (rs *Records) look(ctx context.Context) {
 		tags[v.epoch] = v.tag
 	}
 	a.mu.Unlock()
-	for _, tag := range tags {
-		if v, err := rs.st.Get(ctx, key(tag)); err == nil {
-			rs.seen(v.Epoch)
+	for epoch, tag := range tags {
+		v, err := rs.st.Get(ctx, key(tag))
+		if err != nil {
+			continue
+		}
+		rs.seen(v.Epoch)
+		if v.Epoch != epoch { // the record has moved to another shard, or its own is not what it was
+			a.mu.Lock()
+			for _, v := range a.list {
+				v.lost = v.lost || v.epoch == epoch
+			}
+			a.mu.Unlock()
 		}
 	}
 }

@@ -219,6 +219,30 @@ func TestLostAnswerIsRevokedAgain(t *testing.T) {
 	})
 }
 
+// A record moves to another shard while a sign-out in it is remembered: what
+// befalls that shard next must not be missed, and the memory goes by itself.
+func TestRevokedInWhatMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.Share()
+		w.db.epoch = "one"
+		_, h := w.signIn(1, false)
+		w.change(w.Tag(ada), func(now time.Time, r *access.Record) { r.EndSession(now, h, access.BySignOut) })
+		w.db.epoch = "of the other shard"
+		w.workFor(3 * time.Second)
+		for _, v := range w.again.list {
+			if v.epoch != "of the other shard" || v.lost {
+				t.Errorf("remembered for the epoch %q, lost %t", v.epoch, v.lost)
+			}
+		}
+		w.advance(2 * againLife)
+		w.workFor(3 * time.Second)
+		if n := len(w.again.list); n != 0 {
+			t.Errorf("%d are remembered minutes later", n)
+		}
+	})
+}
+
 // What is remembered for a failover is bounded, and goes by itself.
 func TestRevokedMemoryIsBounded(t *testing.T) {
 	w := newWorld(t)

@@ -36,7 +36,7 @@ func (rs *Records) Changed(changed string, dir directory.Directory, lt access.Li
 	default:
 		rs.cache.drop(tag)
 	}
-	if rs.streams.any(tag) {
+	if rs.streams.has(tag) {
 		rs.soon(rs.looks, job{"look " + tag, func(ctx context.Context) { rs.sweep(ctx, tag, dir, lt) }})
 	}
 }

@@ -161,9 +161,9 @@ func (ss *streams) sessions(tag string) map[openIn]bool {
 	return all
 }
 
-// any reports whether requests are under way under a tag, or at all if it is
+// has reports whether requests are under way under a tag, or at all if it is
 // empty.
-func (ss *streams) any(tag string) bool {
+func (ss *streams) has(tag string) bool {
 	if tag == "" {
 		return true // nearly always
 	}
