@@ -5,12 +5,14 @@ package gate
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/portalgate/portalgate/identity"
 	"github.com/portalgate/portalgate/internal/store"
 )
 
@@ -82,6 +84,12 @@ func TestS10_ClockAhead(t *testing.T) {
 	w.rt.keepFit(t.Context(), e, w.db, map[string]bool{})
 	if !b.signedIn() {
 		t.Error("signed out by the gate's clock")
+	}
+	// The upstream has never heard of the store: an assertion goes by the gate's.
+	all := w.upstream()
+	payload, _ := base64.RawURLEncoding.DecodeString(strings.Split(all[len(all)-1].Header.Get(identity.HeaderAssertion), ".")[1])
+	if want := fmt.Sprintf(`"iat":%d`, w.clock.now().Unix()); !strings.Contains(string(payload), want) {
+		t.Errorf("the assertion says %s, want %s", payload, want)
 	}
 	w.clock.advance(off)
 	if b.signedIn() {

@@ -15,8 +15,8 @@ import (
 const (
 	// maxFlights is how many exchanges with a node are under way at once, each
 	// on a connection of its own. Calls that come meanwhile wait for one to end
-	// and travel together: under load that halves what a call costs both sides,
-	// and one connection that hangs holds up only who is on it.
+	// and travel together: under load a call costs both sides far less, and one
+	// connection that hangs holds up only who is on it.
 	maxFlights = 4
 	// maxAboard is how many calls are one exchange at most.
 	maxAboard = 64

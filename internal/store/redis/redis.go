@@ -3,7 +3,8 @@
 
 // Package redis is the store for several gates: records, limits and the queue in
 // one Redis, standalone, behind Sentinel or as a Cluster. Each operation is one
-// script in one slot on the primary, at the server's time.
+// read or one script in one slot on the primary, at the server's time. Those of
+// the same moment share an exchange with a node.
 //
 // A primary that dies may take with it what it had acknowledged. With Replicas,
 // a write that did not reach as many is an error, and may be repeated. In any
