@@ -6,4 +6,5 @@ package caddymodule
 import (
 	// plug in sign-in methods here
 	_ "github.com/portalgate/portalgate/providers/magiclink"
+	_ "github.com/portalgate/portalgate/providers/pin"
 )

@@ -50,6 +50,9 @@ type Description struct {
 	// Life is how long what the method sends or takes is good for, to be told on
 	// the pages about it.
 	Life time.Duration
+	// Digits is how many digits the secret has that staff issue for this method;
+	// zero if it takes none.
+	Digits int
 }
 
 // Request is what a person sent.

@@ -7,7 +7,7 @@ import "time"
 
 // Bind says whose record this is and which address is on file for them now.
 // If everything in the record was made for another address, or for nobody,
-// all of it stops: links, sessions, known browsers. A client without an
+// all of it stops: links, the PIN, sessions, known browsers. A client without an
 // address, or without access, has the empty hash. It reports whether anything
 // was stopped.
 func (r *Record) Bind(now time.Time, client string, address Hash) bool {
@@ -16,6 +16,7 @@ func (r *Record) Bind(now time.Time, client string, address Hash) bool {
 	}
 	stopped := len(r.Links)+len(r.Known) > 0
 	r.stopLinks(now, StoppedOffice)
+	stopped = r.StopPIN(now, "", StoppedOffice) == Live || stopped
 	for i := range r.Sessions {
 		stopped = r.Sessions[i].end(now, ByPractice) || stopped
 	}
@@ -27,9 +28,12 @@ func (r *Record) Bind(now time.Time, client string, address Hash) bool {
 	return stopped
 }
 
-// VoidBefore stops what was made before floor: links and sessions. Browsers
-// stay known, for that lets nobody in.
+// VoidBefore stops what was made before floor: links, the PIN and sessions.
+// Browsers stay known, for that lets nobody in.
 func (r *Record) VoidBefore(now, floor time.Time) {
+	if p, ok := r.LivePIN(now); ok && p.Made < floor.Unix() {
+		r.retirePIN(now, StoppedOffice)
+	}
 	for i := 0; i < len(r.Links); {
 		if r.Links[i].Made < floor.Unix() {
 			r.retire(now, i, StoppedOffice)
@@ -46,10 +50,13 @@ func (r *Record) VoidBefore(now, floor time.Time) {
 
 // Fence says which epoch the store is in, if it can tell. A link that was made
 // in another one may have been used since, in a history that the store has
-// lost: it is switched off, as if a newer one had been sent. Links that are
-// added belong to this epoch.
+// lost: it is switched off, as if a newer one had been sent. So is a PIN. What
+// is added belongs to this epoch.
 func (r *Record) Fence(now time.Time, epoch string) {
 	r.epoch = epoch
+	if p, ok := r.LivePIN(now); ok && epoch != "" && p.Epoch != epoch {
+		r.retirePIN(now, NewerAsked)
+	}
 	for i := 0; i < len(r.Links) && epoch != ""; {
 		if r.Links[i].Epoch != epoch {
 			r.retire(now, i, NewerAsked)
@@ -164,24 +171,14 @@ func (r *Record) Redeem(now time.Time, in Redemption) (s Session, fresh bool, st
 	}
 	r.Links = keep(r.Links, func(o Link) bool { return !o.Hash.is(in.Link) })
 	r.stopLinks(now, NewerSignedIn)
-	s = Session{
-		Hash: in.Session, Method: clip(in.Method, maxKind), Kind: clip(in.Kind, maxKind), Shared: in.Shared || l.Shared,
-	}
-	if !s.Shared {
-		s.Browser = brief(in.Browser)
-	}
-	s = r.open(now, s, in.Lifetimes)
+	s = r.admit(now, in, in.Shared || l.Shared)
 	r.remember(Past{
 		Hash: l.Hash, State: Used, At: max(now.Unix(), l.Made), Life: l.Expires - l.Made,
 		Nonce: in.Nonce, Session: s.Hash, ReturnTo: l.ReturnTo,
 	})
-	if s.Browser != "" {
-		r.know(now, in.Browser)
-	}
 	if in.Code {
 		r.WrongCodes = 0
 	}
-	r.event(now, "signed_in", s.Method)
 	return s, true, Live
 }
 

@@ -60,8 +60,10 @@ const (
 	WrongCodes = 100
 )
 
-// version is the format of an encoded record.
-const version = 1
+// version is the format of an encoded record: 2 has PINs. A record that has none
+// is written as the format before, for gates that know no other. They must not
+// write the rest, or they would drop what was counted.
+const version = 2
 
 // ErrNewer is returned by Decode if the record was written by a later version
 // of this program. It must then be left as it is.
@@ -100,6 +102,8 @@ type Record struct {
 	Forgot int64 `json:"g,omitempty"`
 	// WrongCodes counts wrong mail codes since the last right one.
 	WrongCodes int `json:"w,omitempty"`
+	// PINs is nil for a client who never had one.
+	PINs *PINs `json:"n,omitempty"`
 	// Events are the newest things that happened, each written with the change
 	// it tells of.
 	Events []Event `json:"e,omitempty"`
@@ -143,6 +147,8 @@ type Past struct {
 	Session Hash `json:"s,omitempty"`
 	// ReturnTo is where the used link led.
 	ReturnTo string `json:"r,omitempty"`
+	// PIN reports that it was no link, but a PIN.
+	PIN bool `json:"i,omitempty"`
 }
 
 // Event is one thing that happened.
@@ -190,8 +196,10 @@ func Decode(data []byte) (*Record, error) {
 // Encode writes the record in at most MaxSize bytes, forgetting what may be
 // forgotten at now, and says when the rest may be: the zero time is never.
 func (r *Record) Encode(now time.Time) (data []byte, expires time.Time) {
-	r.Version = version
 	r.prune(now)
+	if r.Version = version; r.PINs == nil {
+		r.Version--
+	}
 	for {
 		// A path is full of "&", which json.Marshal makes six bytes of.
 		var b bytes.Buffer
@@ -230,16 +238,22 @@ func (r *Record) shrink(now time.Time) {
 	case len(r.Links) > 1:
 		r.retire(now, 0, NewerAsked)
 	default: // nothing that the rules make; fail closed
-		*r = Record{Version: version, Forgot: now.Unix(), WrongCodes: r.WrongCodes}
+		*r = Record{Version: r.Version, Forgot: now.Unix(), WrongCodes: r.WrongCodes, PINs: r.PINs}
 	}
 }
 
 // expires is when nothing in the record counts any more.
 func (r *Record) expires() time.Time {
-	if r.WrongCodes > 0 {
+	if r.WrongCodes > 0 || r.PINs != nil && r.PINs.Row > 0 {
 		return time.Time{} // a count of failures is never forgotten by waiting
 	}
 	last := r.Forgot + secs(pastLife)
+	if r.PINs != nil {
+		last = max(last, r.PINs.Day+secs(pinDay))
+		if p := r.PINs.Live; p != nil {
+			last = max(last, p.Expires)
+		}
+	}
 	for _, p := range r.Past {
 		last = max(last, p.At+secs(pastLife))
 	}
@@ -268,6 +282,9 @@ func (r *Record) prune(now time.Time) {
 		r.remember(Past{Hash: l.Hash, State: Expired, At: l.Expires, Life: l.Expires - l.Made})
 		return false
 	})
+	if c := r.PINs; c != nil && c.Live != nil && t >= c.Live.Expires {
+		r.retirePIN(time.Unix(c.Live.Expires, 0), Expired)
+	}
 	r.Past = keep(r.Past, func(p Past) bool { return t < p.At+secs(pastLife) })
 	r.forget(len(r.Past) - maxPast)
 	for i := range r.Past {
@@ -281,6 +298,9 @@ func (r *Record) prune(now time.Time) {
 		r.Sessions[i].lapse(now)
 	}
 	r.Sessions = keep(r.Sessions, func(s Session) bool { return s.Ended == 0 || t < s.Ended+secs(endedLife) })
+	if c := r.PINs; c != nil && c.Live == nil && c.Row == 0 && now.Unix() >= c.Day+secs(pinDay) {
+		r.PINs = nil
+	}
 	r.Events = newest(r.Events, maxEvents)
 }
 

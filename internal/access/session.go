@@ -184,8 +184,8 @@ func (r *Record) Harbours(who Stranger) bool {
 // brief is what a session keeps of its browser's hash: 36 bits.
 func brief(h Hash) string { return string(h[:min(len(h), 6)]) }
 
-// EndAll signs the client out everywhere: sessions end, links stop working and
-// no browser is known any more. here is the session that asked, if any.
+// EndAll signs the client out everywhere: sessions end, links and the PIN stop
+// working and no browser is known any more. here is the session that asked, if any.
 func (r *Record) EndAll(now time.Time, here Hash) {
 	for i := range r.Sessions {
 		why := ByElsewhere
@@ -195,6 +195,7 @@ func (r *Record) EndAll(now time.Time, here Hash) {
 		r.Sessions[i].end(now, why)
 	}
 	r.stopLinks(now, StoppedClient)
+	r.retirePIN(now, StoppedClient)
 	r.Known = nil
 	r.event(now, "signed_out_everywhere", "")
 }
@@ -229,6 +230,20 @@ func (s *Session) lapse(now time.Time) {
 	default:
 		s.Ended, s.Why = s.Dead, ByAge
 	}
+}
+
+// admit opens the session of an attempt that has shown what it takes.
+func (r *Record) admit(now time.Time, in Redemption, shared bool) Session {
+	s := Session{Hash: in.Session, Method: clip(in.Method, maxKind), Kind: clip(in.Kind, maxKind), Shared: shared}
+	if !shared {
+		s.Browser = brief(in.Browser)
+	}
+	s = r.open(now, s, in.Lifetimes)
+	if s.Browser != "" {
+		r.know(now, in.Browser)
+	}
+	r.event(now, "signed_in", s.Method)
+	return s
 }
 
 // open adds a session, ending the oldest if there are too many.

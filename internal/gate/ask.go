@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -61,6 +62,14 @@ type answers struct {
 	shared bool
 	// wrong is the key of what is wrong with the field badField.
 	wrong, badField string
+	// switching reports that somebody else is signed in here, and is to be
+	// signed out first.
+	switching bool
+}
+
+// methodSlots are what a method's texts may name.
+func methodSlots(d providers.Description) ui.Slots {
+	return ui.Slots{"life": ui.Life(d.Life), "digits": strconv.Itoa(d.Digits), "method": d.Label}
 }
 
 // fieldKey is the stem of a field's texts. The field that a method is named for
@@ -89,9 +98,16 @@ func (v *visit) askPage(m Method, ask *providers.Ask, f *flow, a answers) ui.Pag
 		}
 		form.Fields = append(form.Fields, x)
 	}
-	page := ui.Page{Title: d.Text + ".title", Wrong: a.wrong, Slots: ui.Slots{"life": ui.Life(d.Life)}, Body: []ui.Block{
-		ui.Lead(d.Text + ".lead"), v.form(f, "/"+methodPath(m), form),
-	}}
+	page := ui.Page{Title: d.Text + ".title", Wrong: a.wrong, Slots: methodSlots(d), Body: []ui.Block{ui.Lead(d.Text + ".lead")}}
+	if a.switching {
+		form.Hidden = append(form.Hidden, ui.Hidden{Name: "switch", Value: "1"})
+		form.Buttons[0].Key = "switch.button"
+		page.Title, page.Body = "switch.title", []ui.Block{ui.Lead("switch.lead"), ui.Text(d.Text + ".lead")}
+	}
+	page.Body = append(page.Body, v.form(f, "/"+methodPath(m), form))
+	if a.switching {
+		page.Body = append(page.Body, ui.Link{Key: "switch.stay", Href: "/", Weight: ui.Other})
+	}
 	if a.wrong != "" {
 		page.Status = http.StatusUnprocessableEntity
 	}
@@ -108,7 +124,10 @@ func (v *visit) proceed(m Method) {
 	if ask == nil {
 		return
 	}
-	a := answers{back: safeReturn(p.Get("return_to"), v.Path), fields: map[string]string{}, shared: p.Get("shared") == "1"}
+	a := answers{
+		back: safeReturn(p.Get("return_to"), v.Path), fields: map[string]string{}, shared: p.Get("shared") == "1",
+		switching: p.Get("switch") == "1",
+	}
 	for _, field := range ask.Fields {
 		if !p.foreign { // what another site filled in was not typed here
 			a.fields[field.Name] = p.Get(field.Name)
@@ -146,6 +165,8 @@ func (v *visit) proceed(m Method) {
 			return
 		}
 		v.sendLink(p.flow, to, order{life: step.SendLink.Life, back: a.back, shared: a.shared, shown: to.String()})
+	case err == nil && step.CheckSecret != nil:
+		v.checkSecret(m, p.flow, ask, *step.CheckSecret, a)
 	default:
 		v.Log.Error("a sign-in method does not go on", zap.String("method", m.Name), zap.Error(err))
 		v.unknown(errMethod)
@@ -210,9 +231,10 @@ type letter struct {
 	Back    string `json:"r,omitempty"`
 	Shared  bool   `json:"s,omitempty"`
 
-	// Of a notice that a session was opened:
+	// Of a notice that a session was opened, or a PIN made:
 	Tag     string      `json:"t,omitempty"`
 	Session access.Hash `json:"n,omitempty"`
+	PIN     access.Hash `json:"p,omitempty"`
 }
 
 // sendLink is the effect of a method's SendLink. In mode "conceal" it does the

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -101,7 +102,13 @@ func (v *visit) code() {
 		return
 	}
 	code := strings.NewReplacer(" ", "", "-", "", "\u00a0", "").Replace(p.Get("code"))
-	if len(code) != codeDigits || strings.Trim(code, "0123456789") != "" {
+	if m, ok := v.takesPIN(); ok && len(code) == m.Describe().Digits && onlyDigits(code) {
+		page := v.sentPage(p.flow, "code.pin")
+		page.Slots["digits"] = strconv.Itoa(len(code))
+		v.show(page)
+		return
+	}
+	if len(code) != codeDigits || !onlyDigits(code) {
 		v.show(v.sentPage(p.flow, "code.empty"))
 		return
 	}
@@ -151,6 +158,8 @@ func (v *visit) code() {
 		v.signIn(p.flow, o, in, "")
 	}
 }
+
+func onlyDigits(s string) bool { return strings.Trim(s, "0123456789") == "" }
 
 // switchByCode asks, where somebody else is signed in, whether they are to be
 // signed out. The code was right; it is tried once more with the answer.

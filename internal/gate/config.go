@@ -93,6 +93,8 @@ type Options struct {
 	// Pause is how long at most, and at random, the worker lets pass before it
 	// begins with a mail. Zero is 400 ms, less is not at all.
 	Pause time.Duration
+	// PIN is what it costs to try a PIN.
+	PIN Stretch
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }

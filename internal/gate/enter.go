@@ -74,7 +74,7 @@ func (v *visit) enter(f *flow, e *entry) (state access.State, err error) {
 		if e.session, fresh, state, err = e.redeem(now, r, e.in); !fresh {
 			return err
 		}
-		if v.unannounced(announced, known) {
+		if v.unannounced(e.in.Method, announced, known) {
 			return store.ErrUnknown // fail closed; a repetition does it
 		}
 		if who.SignedIn() && who.Tag == e.tag {

@@ -18,8 +18,8 @@ import (
 
 // keys are the gate's own derived keys, one for each use.
 type keys struct {
-	flow, asked, known, item               *seal.Box
-	link, code, stop, session, form, limit []byte
+	flow, asked, known, item                    *seal.Box
+	link, code, stop, session, form, limit, pin []byte
 }
 
 func newKeys(root *seal.Root) keys {
@@ -27,7 +27,7 @@ func newKeys(root *seal.Root) keys {
 		flow: root.Box("cookie flow"), asked: root.Box("cookie asked"),
 		known: root.Box("cookie known"), item: root.Box("queue item"),
 		link: root.Key("link"), code: root.Key("mail code"), stop: root.Key("stop"),
-		session: root.Key("session"), form: root.Key("form"), limit: root.Key("limit"),
+		session: root.Key("session"), form: root.Key("form"), limit: root.Key("limit"), pin: root.Key("pin pepper"),
 	}
 }
 
@@ -46,6 +46,14 @@ func (k keys) mailCode(item string) string {
 
 // stopSecret is what can switch a link off and do nothing else.
 func (k keys) stopSecret(link access.Hash) []byte { return seal.MAC(k.stop, string(link)) }
+
+// stopPINSecret is what can void a PIN and do nothing else.
+func (k keys) stopPINSecret(pin access.Hash) []byte { return seal.MAC(k.stop, "pin", string(pin)) }
+
+// stopsPIN reports whether a stop token's hash is that of this PIN's.
+func (k keys) stopsPIN(given, pin access.Hash) bool {
+	return access.HashOf(k.stopPINSecret(pin)) == given
+}
 
 // expelSecret is what can expel a stranger and do nothing else.
 func (k keys) expelSecret(s access.Stranger) []byte {

@@ -29,6 +29,8 @@ type opened struct {
 	past  access.Past
 	// stranger is the sign-in that a stop token names, in place of a link.
 	stranger access.Stranger
+	// pin reports that a stop token names a PIN, in place of a link.
+	pin bool
 	// client is who it is for; zero unless the state is known.
 	client directory.Client
 	// bound is what the client's record must be bound to.

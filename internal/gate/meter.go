@@ -53,7 +53,7 @@ var linkEvents = []string{"asked", "sent", "not_sent", "retried", "used", "stopp
 // limitNames are the limits, as the keys begin under which is counted.
 var limitNames = []string{
 	"ask-browser", "ask-network", "unknown-browser", "unknown-network", "mail-minute", "mail-hour", "mail-day",
-	"code", "code-browser", "code-network", "stop",
+	"code", "code-browser", "code-network", "stop", "pin-guesser", "pin-browser", "pin-network",
 }
 
 func newMeter(rt *Runtime) *meter {
@@ -157,6 +157,12 @@ func (m *meter) event(what string, fields []zap.Field) {
 		signIn("wrong_code")
 	case "code_refused":
 		signIn("codes_off")
+	case "pin_wrong":
+		method = pinMethod
+		signIn("wrong_pin")
+	case "pin_refused":
+		method = pinMethod
+		signIn(refusal(field("because")))
 	case "address_unknown":
 		signIn("unknown_address")
 	case "link_asked", "link_sent", "link_not_sent", "link_stopped":

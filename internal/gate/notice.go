@@ -35,15 +35,18 @@ var (
 	errEarly = errors.New("the session is not there yet")
 )
 
+// tells reports whether a client is told of a sign-in: always of one by a PIN,
+// which somebody else has given out (NIST SP 800-63B-4, 4.6).
+func tells(method string, known bool) bool { return !known || method == pinMethod }
+
 // announce queues the notice of a session that is about to be opened for a
-// client, unless this browser is known to be theirs. It reports whether it did:
-// see unannounced.
+// client, if they are to be told. It reports whether it did: see unannounced.
 func (v *visit) announce(ctx context.Context, tag string, in access.Redemption) (bool, error) {
 	r, err := v.eng.records.Get(ctx, tag)
 	if err != nil {
 		return false, ignoreNotFound(err) // then there is nothing to sign in to
 	}
-	if r.Knows(v.now, in.Browser) || in.Code && r.CodesOff() {
+	if !tells(in.Method, r.Knows(v.now, in.Browser)) || in.Code && r.CodesOff() {
 		return false, nil
 	}
 	// A try that came to nothing leaves its notice behind, which is dropped
@@ -55,8 +58,8 @@ func (v *visit) announce(ctx context.Context, tag string, in access.Redemption) 
 
 // unannounced reports that a session must not be opened now, because its client
 // could not count on being told.
-func (v *visit) unannounced(announced, known bool) bool {
-	if known {
+func (v *visit) unannounced(method string, announced, known bool) bool {
+	if !tells(method, known) {
 		return false
 	}
 	return !announced || v.rt.now().Sub(v.now) > noticeWait-time.Second
@@ -90,7 +93,11 @@ func (e *engine) tell(ctx context.Context, c *Config, now time.Time, l letter) (
 	if err != nil {
 		return "", err
 	}
-	m, err := letters.NewBrowser(mail.Notice{
+	compose := letters.NewBrowser
+	if s.Method == pinMethod {
+		compose = letters.PINUsed
+	}
+	m, err := compose(mail.Notice{
 		ID: messageID("notice " + string(l.Session)), To: to.Email, First: firstName(to), Kind: s.Kind, When: time.Unix(s.Made, 0),
 		Stop: c.page("/stop", session.Token(l.Tag, e.keys.expelSecret(s.Stranger()))),
 	})

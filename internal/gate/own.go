@@ -173,17 +173,22 @@ func (v *visit) logo() {
 
 // help is the page of tips.
 func (v *visit) help() {
-	v.show(ui.Page{Title: "help.title", NoHelp: true, Slots: ui.Slots{"life": ui.Life(v.home().Describe().Life)}, Body: []ui.Block{
+	home := v.home().Describe()
+	body := []ui.Block{
 		ui.Heading("help.mail.head"),
 		ui.Steps{Keys: []string{"help.mail.1", "help.mail.2", "help.mail.3", "help.mail.4", "help.mail.5"}},
 		ui.Link{Key: "help.mail.button", Href: v.Path + "/" + methodPath(v.home()), Weight: ui.Main},
 		ui.Heading("help.link.head"),
 		ui.Steps{Keys: []string{"help.link.1", "help.link.2"}},
-		ui.Heading("help.two.head"),
-		ui.Text("help.two.1"),
-		ui.Heading("help.real.head"),
-		ui.Text("help.real.1"),
-	}})
+	}
+	if m, ok := v.takesPIN(); ok {
+		body = append(body, ui.Heading("help.pin.head"), ui.Told{Key: "help.pin.1", Slots: methodSlots(m.Describe())},
+			ui.Link{Key: "help.pin.button", Href: v.Path + "/" + methodPath(m), Weight: ui.Other})
+	}
+	body = append(body,
+		ui.Heading("help.two.head"), ui.Text("help.two.1"),
+		ui.Heading("help.real.head"), ui.Text("help.real.1"))
+	v.show(ui.Page{Title: "help.title", NoHelp: true, Slots: ui.Slots{"life": ui.Life(home.Life)}, Body: body})
 }
 
 // back is the page to return to, from the query.

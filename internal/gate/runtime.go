@@ -71,6 +71,7 @@ type engine struct {
 	records *session.Records
 	ring    *assertion.Ring
 	keys    keys
+	pins    *stretcher
 	floor   int64                 // what was made before it, in Unix seconds, does not count
 	wake    chan struct{}         // tells the worker that mail was queued
 	unfit   atomic.Pointer[error] // why nobody can sign in; of nil if they can, and never nil itself
@@ -200,8 +201,9 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 		return nil, fmt.Errorf("loading the signing keys: %w", err)
 	}
 	run, stop := context.WithCancel(context.Background())
+	k := newKeys(root)
 	e := &engine{
-		backend: sealed, ring: ring, keys: newKeys(root), stop: stop,
+		backend: sealed, ring: ring, keys: k, pins: newStretcher(k.pin, rt.o.PIN), stop: stop,
 		records: session.New(sealed, root, rt.now, time.Unix(floor, 0)), floor: floor,
 		wake: make(chan struct{}, 1),
 	}

@@ -19,8 +19,8 @@ import (
 
 // A stop link comes with every mail. It has a token of its own, from which the
 // link's cannot be made, and can only take away: switch the link off, or, if
-// it was used, sign out everywhere; that of a notice ends the session that the
-// notice tells of. It opens like a link, except that nothing completes by
+// it was used, sign out everywhere; that of a notice ends the session, or voids
+// the PIN, that the notice tells of. It opens like a link, except that nothing completes by
 // itself.
 
 // stopLife is how long after a link's time its stop link works.
@@ -69,7 +69,13 @@ func (v *visit) lookStop(f *flow) (opened, error) {
 			o.hash = l.Hash
 		}
 	}
+	if p, live := r.LivePIN(v.now); live && v.eng.keys.stopsPIN(given, p.ID) {
+		o.hash, o.pin = p.ID, true
+	}
 	for _, p := range r.Past {
+		if p.PIN && v.eng.keys.stopsPIN(given, p.Hash) && v.now.Unix() < p.At+int64(stopLife/time.Second) {
+			o.hash, o.pin = p.Hash, true
+		}
 		if names(p.Hash) && v.now.Unix() < p.At+int64(stopLife/time.Second) {
 			o.hash = p.Hash
 		}
@@ -87,6 +93,9 @@ func (v *visit) lookStop(f *flow) (opened, error) {
 		return o, v.judge(r, &o)
 	}
 	o.link, o.state, o.past = r.Look(v.now, o.hash)
+	if o.pin && o.state == access.NoLink {
+		o.state = access.Live // what is not remembered is still there
+	}
 	return o, v.judge(r, &o)
 }
 
@@ -100,6 +109,14 @@ func (v *visit) stopPage(o opened, wrong string) ui.Page {
 		return ui.Page{Title: "stop.session.off", Body: []ui.Block{ui.Lead("stop.session.done")}}
 	case o.state == access.NoLink:
 		return v.deadLinkPage(o)
+	case o.pin && o.state == access.Live:
+		return v.stopForm(o, wrong, ui.Page{Title: "stop.pin.title", Body: []ui.Block{ui.Lead("stop.pin.lead")}},
+			ui.Button{Key: "stop.pin.button", Weight: ui.Main})
+	case o.pin && o.state == access.Used:
+		return v.stopForm(o, wrong, ui.Page{Title: "stop.pin.late", Body: []ui.Block{ui.Lead("stop.late.lead")}},
+			ui.Button{Key: "stop.late.button", Name: "all", Value: "1", Weight: ui.Main})
+	case o.pin:
+		return ui.Page{Title: "stop.pin.off", Body: []ui.Block{ui.Lead("stop.pin.done")}}
 	case o.state == access.Live:
 		return v.stopForm(o, wrong, ui.Page{Title: "stop.title", Body: []ui.Block{ui.Lead("stop.lead")}},
 			ui.Button{Key: "stop.button", Weight: ui.Main})
@@ -172,7 +189,15 @@ func (v *visit) stop() {
 	stopped := false
 	err = v.eng.records.Update(v.r.Context(), o.tag, func(now time.Time, r *access.Record) error {
 		stopped = false
-		switch _, o.state, _ = r.Look(now, o.hash); {
+		if o.pin {
+			if o.state = r.StopPIN(now, o.hash, access.StoppedClient); o.state == access.Live {
+				stopped = true
+				return nil
+			}
+		} else {
+			_, o.state, _ = r.Look(now, o.hash)
+		}
+		switch {
 		case o.state == access.Live:
 			r.StopLink(now, o.hash)
 			stopped = true
@@ -190,7 +215,9 @@ func (v *visit) stop() {
 		v.audit("signed_out_everywhere", zap.String("client", o.client.ID), zap.String("by", "stop"))
 		v.redirect(v.Path + "/sign-out?all=1#")
 	default: // the page says what is so now
-		if stopped {
+		if stopped && o.pin {
+			v.audit("pin_stopped", zap.String("client", o.client.ID))
+		} else if stopped {
 			v.audit("link_stopped", zap.String("client", o.client.ID))
 		}
 		v.redirect(v.Path + "/stop#")

@@ -100,6 +100,10 @@ func (e *engine) send(ctx context.Context, c *Config, it store.Item, now time.Ti
 		client, err = e.tell(ctx, c, now, l)
 		return "notice", client, err
 	}
+	if l.PIN != "" {
+		client, err = e.tellPIN(ctx, c, l)
+		return "notice", client, err
+	}
 	if it.Lost {
 		// It may have been sent, and its link used, in a history that the store
 		// has lost: the same link must not be made good again. Another takes its

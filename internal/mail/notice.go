@@ -25,19 +25,26 @@ type Notice struct {
 // NewBrowser composes the notice of a sign-in from a browser that the client
 // had not used before. It refuses what SignIn refuses.
 func (c *Composer) NewBrowser(n Notice) (Message, error) {
-	slots := ui.Slots{"date": c.ui.Day(n.When), "time": c.ui.Clock(n.When), "kind": cleanName(n.Kind), "stop": ""}
-	switch {
-	case slots["kind"] == "":
+	kind := cleanName(n.Kind)
+	if kind == "" {
 		return Message{}, errors.New("notice names no kind of browser")
-	case n.When.IsZero():
+	}
+	return c.notice(n, "notice.new", ui.Slots{"kind": kind})
+}
+
+// notice composes what was done, by the key of its text, and what to do if it
+// was somebody else.
+func (c *Composer) notice(n Notice, key string, slots ui.Slots) (Message, error) {
+	if n.When.IsZero() {
 		return Message{}, errors.New("notice has no time")
 	}
+	slots["date"], slots["time"], slots["stop"] = c.ui.Day(n.When), c.ui.Clock(n.When), ""
 	say := func(key string) string { return c.ui.Text(key, slots) }
 	return c.letter(envelope{n.ID, n.To, n.First, n.Stop}, letter{
-		Subject: say("notice.new.subject"),
+		Subject: say(key + ".subject"),
 		Preview: say("notice.you"),
 		Parts: []part{
-			{Text: say("notice.new")},
+			{Text: say(key)},
 			{Text: say("notice.you")},
 			{Text: say("notice.not_you"), Link: n.Stop, Tight: true},
 			{Text: say("all.reach"), Tight: true},

@@ -40,6 +40,12 @@ type (
 	Heading string
 )
 
+// Told is a Text with slots of its own, which are added to the page's.
+type Told struct {
+	Key   string
+	Slots Slots
+}
+
 // Steps is a list of sentences by key, numbered if Numbered.
 type Steps struct {
 	Numbered bool
@@ -125,6 +131,7 @@ type Row struct {
 }
 
 func (Text) block()    {}
+func (Told) block()    {}
 func (Lead) block()    {}
 func (Tip) block()     {}
 func (Heading) block() {}

@@ -140,6 +140,8 @@ func (d *drawer) block(b Block) []blockView {
 	switch b := b.(type) {
 	case Text:
 		return []blockView{{Text: t(string(b))}}
+	case Told:
+		return []blockView{{Text: d.u.parts(b.Key, d.with(b.Slots))}}
 	case Lead:
 		return []blockView{{Lead: t(string(b))}}
 	case Tip:
@@ -214,11 +216,7 @@ func (d *drawer) form(f Form, slots Slots) *formView {
 }
 
 func (d *drawer) row(r Row) rowView {
-	slots := maps.Clone(d.page.Slots)
-	if slots == nil {
-		slots = Slots{}
-	}
-	maps.Copy(slots, r.Slots)
+	slots := d.with(r.Slots)
 	v := rowView{ID: d.id("r")}
 	for _, key := range r.Keys {
 		v.Texts = append(v.Texts, d.u.parts(key, slots))
@@ -228,6 +226,16 @@ func (d *drawer) row(r Row) rowView {
 		v.Form.About = v.ID
 	}
 	return v
+}
+
+// with returns the page's slots and more.
+func (d *drawer) with(more Slots) Slots {
+	slots := maps.Clone(d.page.Slots)
+	if slots == nil {
+		slots = Slots{}
+	}
+	maps.Copy(slots, more)
+	return slots
 }
 
 // id returns a name that no other element of the page has.

@@ -1,0 +1,244 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
+
+	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/mail"
+	"github.com/portalgate/portalgate/internal/session"
+	"github.com/portalgate/portalgate/internal/store"
+)
+
+// Staff issue PINs. A PIN is told once, to whoever issued it, and cannot be had
+// again: what is kept of it checks a guess and gives nothing away.
+
+// pinMethod is the name of the method for which staff issue PINs.
+const pinMethod = "pin"
+
+var (
+	// ErrNoPIN is returned if the gate has no method that takes a PIN.
+	ErrNoPIN = errors.New("this gate takes no PINs; add a line to it: sign_in pin")
+	// ErrNoAccess is returned if a client has no portal access.
+	ErrNoAccess = errors.New("this client has no portal access")
+	// ErrNotVerified is returned if nobody says how the caller was made sure of.
+	ErrNotVerified = errors.New("it does not say how the caller was made sure of, in at most 200 characters")
+	// ErrLocked is returned if too many wrong PINs have turned PINs off for a
+	// client.
+	ErrLocked = errors.New("PINs are off for this client after too many wrong ones; unlock the client first")
+)
+
+// maxVerified bounds PINOrder.VerifiedBy, in characters.
+const maxVerified = 200
+
+// PINOrder asks for a PIN for a client, named by id or by the address on file.
+type PINOrder struct {
+	Client string
+	Email  string
+	// By is who issues it: a staff member's id, or "operator".
+	By string
+	// VerifiedBy is how whoever is calling was made sure of. It goes into the
+	// audit log.
+	VerifiedBy string
+}
+
+// IssuedPIN is the one time that a PIN is told.
+type IssuedPIN struct {
+	PIN     string
+	Expires time.Time
+	Client  directory.Client
+}
+
+// IssuePIN makes a PIN for a client, in the place of an earlier one, and tells
+// the client by mail. It returns directory.ErrNotFound if nobody on file is
+// meant, ErrNoAccess, ErrNoPIN, ErrNotVerified, ErrLocked, or store.ErrUnknown.
+func (rt *Runtime) IssuePIN(ctx context.Context, o PINOrder) (IssuedPIN, error) {
+	if o.VerifiedBy == "" || utf8.RuneCountInString(o.VerifiedBy) > maxVerified {
+		return IssuedPIN{}, ErrNotVerified
+	}
+	e, c, err := rt.desk(ctx)
+	if err != nil {
+		return IssuedPIN{}, err
+	}
+	m, ok := c.takesPIN()
+	if !ok {
+		return IssuedPIN{}, ErrNoPIN
+	}
+	who, err := c.find(ctx, o)
+	if err != nil {
+		return IssuedPIN{}, err
+	}
+	if !who.Access {
+		return IssuedPIN{}, ErrNoAccess
+	}
+	at, err := address.Parse(who.Email)
+	if err != nil {
+		return IssuedPIN{}, fmt.Errorf("the address on file is none: %v", err)
+	}
+	d := m.Describe()
+	pin := newPIN(d.Digits)
+	made := access.PIN{ID: access.HashOf(randomBytes(16)), Salt: randomBytes(saltSize)}
+	if made.Check, err = e.pins.stretch(ctx, pin, made.Salt); err != nil {
+		return IssuedPIN{}, err
+	}
+	tag := e.records.Tag(who.ID)
+	now := rt.o.Now()
+	// The notice is queued first, and dropped if there is no such PIN: no PIN
+	// works of which the client is not told.
+	if who.EmailOK {
+		l := letter{Made: now.Unix(), Tag: tag, PIN: made.ID}
+		if err := e.enqueue(ctx, "pin-"+string(made.ID), l, now.Add(noticeWait), now.Add(24*time.Hour)); err != nil {
+			return IssuedPIN{}, err
+		}
+	}
+	var expires time.Time
+	err = e.records.Update(ctx, tag, func(now time.Time, r *access.Record) error {
+		r.Bind(now, who.ID, e.records.Address(at))
+		if r.PINsOff() {
+			return ErrLocked
+		}
+		expires = now.Add(d.Life)
+		made.Expires = expires.Unix()
+		r.AddPIN(now, made)
+		return nil
+	})
+	if err != nil {
+		return IssuedPIN{}, err
+	}
+	rt.audit(c, "pin_issued", zap.String("client", who.ID), zap.String("by", o.By), zap.String("verified_by", o.VerifiedBy))
+	return IssuedPIN{PIN: pin, Expires: expires, Client: who}, nil
+}
+
+// VoidPIN voids a client's PIN. It is nil if there is none.
+func (rt *Runtime) VoidPIN(ctx context.Context, client, by string) error {
+	return rt.change(ctx, client, "pin_voided", by, func(now time.Time, r *access.Record) bool {
+		return r.StopPIN(now, "", access.StoppedOffice) == access.Live
+	})
+}
+
+// Unlock lets a client use PINs and mail codes again that too many wrong ones
+// have turned off. It is nil if none were.
+func (rt *Runtime) Unlock(ctx context.Context, client, by string) error {
+	return rt.change(ctx, client, "unlocked", by, func(now time.Time, r *access.Record) bool {
+		return r.Unlock(now)
+	})
+}
+
+// change changes the record of a client on file, and notes who did it if do
+// reports that it did anything.
+func (rt *Runtime) change(ctx context.Context, client, what, by string, do func(time.Time, *access.Record) bool) error {
+	e, c, err := rt.desk(ctx)
+	if err != nil {
+		return err
+	}
+	who, err := c.Clients.ByID(ctx, client)
+	if err != nil {
+		return err
+	}
+	changed := false
+	err = e.records.Update(ctx, e.records.Tag(who.ID), func(now time.Time, r *access.Record) error {
+		if changed = do(now, r); !changed {
+			return store.ErrUnchanged
+		}
+		return nil
+	})
+	if err == nil && changed {
+		rt.audit(c, what, zap.String("client", who.ID), zap.String("by", by))
+	}
+	return err
+}
+
+// desk is what staff work with: an open store that is fit for it, and the
+// configuration.
+func (rt *Runtime) desk(ctx context.Context) (*engine, *Config, error) {
+	c := rt.conf.Load()
+	if c == nil {
+		return nil, nil, errClosed
+	}
+	e, err := rt.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if unfit := e.unfit.Load(); *unfit != nil {
+		return nil, nil, *unfit
+	}
+	return e, c, nil
+}
+
+// takesPIN returns the method that takes the PINs of staff.
+func (c *Config) takesPIN() (Method, bool) {
+	for _, m := range c.Methods {
+		if m.Describe().Digits > 0 {
+			return m, true
+		}
+	}
+	return Method{}, false
+}
+
+// find returns the client who is meant.
+func (c *Config) find(ctx context.Context, o PINOrder) (directory.Client, error) {
+	if o.Client != "" {
+		return c.Clients.ByID(ctx, o.Client)
+	}
+	a, err := address.Parse(o.Email)
+	if err != nil {
+		return directory.Client{}, directory.ErrNotFound
+	}
+	return c.Clients.ByAddress(ctx, a)
+}
+
+// newPIN draws a PIN; each is as likely as any other.
+func newPIN(digits int) string {
+	max := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(digits)), nil)
+	n, err := rand.Int(rand.Reader, max)
+	if err != nil {
+		panic("gate: " + err.Error()) // crypto/rand does not fail
+	}
+	return fmt.Sprintf("%0*d", digits, n)
+}
+
+// tellPIN mails the notice that a PIN was made and returns the client; none if
+// there is nobody to tell.
+func (e *engine) tellPIN(ctx context.Context, c *Config, l letter) (client string, err error) {
+	r, err := e.records.Get(ctx, l.Tag)
+	if err = ignoreNotFound(err); err != nil || r == nil {
+		return "", err
+	}
+	pin, live := r.LivePIN(time.Unix(l.Made, 0))
+	if _, _, past := r.Look(time.Unix(l.Made, 0), l.PIN); past.PIN {
+		pin, live = access.PIN{ID: l.PIN, Made: l.Made, Expires: l.Made + past.Life}, true
+	}
+	if !live || pin.ID != l.PIN {
+		return "", nil // it was not made after all
+	}
+	to, bound, err := e.records.OnFile(ctx, c.Clients, r.Client)
+	if err != nil || !r.BoundTo(r.Client, bound) || !to.EmailOK {
+		return "", err
+	}
+	letters, err := mail.NewComposer(c.UI)
+	if err != nil {
+		return "", err
+	}
+	m, err := letters.PINIssued(mail.Notice{
+		ID: messageID("pin " + string(l.PIN)), To: to.Email, First: firstName(to), When: time.Unix(pin.Made, 0),
+		Stop: c.page("/stop", session.Token(l.Tag, e.keys.stopPINSecret(l.PIN))),
+	}, time.Duration(pin.Expires-pin.Made)*time.Second)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, sendTime)
+	defer cancel()
+	return to.ID, c.Sender.Send(ctx, m)
+}

@@ -1,0 +1,203 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/crypto/argon2"
+
+	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/limit"
+	"github.com/portalgate/portalgate/internal/seal"
+	"github.com/portalgate/portalgate/internal/store"
+	"github.com/portalgate/portalgate/internal/ui"
+	"github.com/portalgate/portalgate/providers"
+)
+
+// A guess at a PIN costs the same and is answered alike whether the address is
+// on file, has a PIN, or has another one: the same is counted, read, stretched
+// and written. What guessing costs the client is a rule of package access.
+
+const (
+	saltSize  = 16
+	checkSize = 32
+	// maxStretching is how many PINs are stretched at a time, 19 MiB each.
+	maxStretching = 4
+)
+
+// perGuesser is the one limit of guessing that shows. It is kept for a network
+// and a typed address, on file or not, so that nobody locks a client out from
+// elsewhere.
+var perGuesser = limit.Rate{Count: 5, Per: 15 * time.Minute}
+
+// Stretch is what it takes to try one PIN (Argon2id, RFC 9106). The zero value
+// is 2 passes over 19 MiB, as OWASP's password storage sheet has it.
+type Stretch struct {
+	Passes, KiB uint32
+}
+
+// stretcher turns PINs into what can be kept of them.
+type stretcher struct {
+	pepper []byte
+	cost   Stretch
+	turns  chan struct{}
+}
+
+func newStretcher(pepper []byte, cost Stretch) *stretcher {
+	if cost == (Stretch{}) {
+		cost = Stretch{Passes: 2, KiB: 19 << 10}
+	}
+	return &stretcher{pepper: pepper, cost: cost, turns: make(chan struct{}, maxStretching)}
+}
+
+// stretch waits for its turn. Whoever has the store, but not the root secret,
+// has nothing to try PINs against.
+func (s *stretcher) stretch(ctx context.Context, pin string, salt []byte) ([]byte, error) {
+	select {
+	case s.turns <- struct{}{}:
+		defer func() { <-s.turns }()
+	case <-ctx.Done():
+		return nil, errors.Join(store.ErrUnknown, ctx.Err())
+	}
+	return argon2.IDKey(seal.MAC(s.pepper, pin), salt, s.cost.Passes, s.cost.KiB, 1, checkSize), nil
+}
+
+// nobodysSalt is that of a PIN which is not there.
+func (s *stretcher) nobodysSalt() []byte { return seal.MAC(s.pepper, "salt")[:saltSize] }
+
+// checkSecret is the effect of a method's CheckSecret: it signs in by a secret
+// that staff have issued.
+func (v *visit) checkSecret(m Method, f *flow, ask *providers.Ask, c providers.CheckSecret, a answers) {
+	ctx := v.r.Context()
+	to, err := address.Parse(c.Address)
+	if err != nil {
+		v.odd(http.StatusBadRequest)
+		return
+	}
+	who, err := v.who()
+	if err != nil {
+		v.unknown(err)
+		return
+	}
+	if who.SignedIn() && who.Client.Email != to.String() && !a.switching {
+		a.switching = true // asked before anything is tried, so that it tells nothing
+		v.show(v.askPage(m, ask, f, a))
+		return
+	}
+	d, err := v.countGuess(ctx, f, to)
+	if err != nil {
+		v.unknown(err)
+		return
+	}
+	if !d.Allowed {
+		v.audit("pin_refused", zap.String("because", "limit"))
+		v.waitForPIN(d.RetryAfter)
+		return
+	}
+	client, err := v.Clients.ByAddress(ctx, to)
+	if err != nil && !errors.Is(err, directory.ErrNotFound) {
+		v.unknown(err)
+		return
+	}
+	e := &entry{
+		tag: v.eng.records.Scratch(to), bound: v.eng.records.Address(to), back: a.back,
+		in: access.Redemption{Method: m.Name, Shared: a.shared},
+	}
+	if onFile := err == nil && client.Access; onFile {
+		e.tag, e.client = v.eng.records.Tag(client.ID), client
+	}
+	r, err := v.eng.records.Get(ctx, e.tag)
+	if err = ignoreNotFound(err); err != nil {
+		v.unknown(err)
+		return
+	}
+	pin, live := access.PIN{Salt: v.eng.pins.nobodysSalt()}, false
+	if r != nil && e.client.ID != "" && r.BoundTo(e.client.ID, e.bound) {
+		if id, used := r.UsedPIN(v.now, access.HashOf(f.Nonce)); used {
+			e.in.Link, live = id, true
+		} else if p, ok := r.LivePIN(v.now); ok {
+			pin, live = p, true
+			e.in.Link = p.ID
+		}
+	}
+	guess, err := v.eng.pins.stretch(ctx, c.Secret, pin.Salt)
+	if err != nil {
+		v.unknown(err)
+		return
+	}
+	if !live {
+		if err := v.wasteGuess(ctx, to, e.bound); err != nil {
+			v.unknown(err)
+			return
+		}
+		v.audit("pin_wrong")
+		v.noPIN(m, f, ask, a)
+		return
+	}
+	e.likely = pin.Is(guess)
+	e.redeem = func(now time.Time, r *access.Record, in access.Redemption) (access.Session, bool, access.State, error) {
+		s, fresh, counted, state := r.TryPIN(now, in, guess)
+		if !counted {
+			return s, fresh, state, store.ErrUnchanged
+		}
+		return s, fresh, state, nil
+	}
+	switch state, err := v.enter(f, e); {
+	case err != nil:
+		v.unknown(err)
+	case state != access.Live:
+		v.audit("pin_wrong", zap.String("client", client.ID))
+		v.noPIN(m, f, ask, a)
+	default:
+		v.admit(f, e)
+	}
+}
+
+// wasteGuess does what a wrong guess costs, on a record that is nobody's.
+func (v *visit) wasteGuess(ctx context.Context, to address.Address, bound access.Hash) error {
+	return v.eng.records.Update(ctx, v.eng.records.Scratch(to), func(now time.Time, r *access.Record) error {
+		*r = access.Record{} // nobody's record is always like one just begun
+		r.Bind(now, "", bound)
+		r.WrongCode(now)
+		return nil
+	})
+}
+
+// noPIN is the one answer to whatever lets nobody in.
+func (v *visit) noPIN(m Method, f *flow, ask *providers.Ask, a answers) {
+	a.wrong, a.badField = string(access.NoPIN), ask.Fields[len(ask.Fields)-1].Name
+	page := v.askPage(m, ask, f, a)
+	page.Body = append(page.Body, ui.Text("pin.no.help"), ui.Text("pin.no.reach"))
+	v.show(page)
+}
+
+// countGuess counts a guess before anything is looked at.
+func (v *visit) countGuess(ctx context.Context, f *flow, to address.Address) (limit.Decision, error) {
+	k := &v.eng.keys
+	return v.eng.backend.Allow(ctx, []limit.Ask{
+		{Key: k.limitKey("pin-guesser", v.network(), to.Canonical()), Rate: perGuesser},
+		{Key: k.limitKey("pin-browser", f.Browser), Rate: perBrowser},
+		{Key: k.limitKey("pin-network", v.network()), Rate: v.Limits.Requests},
+	})
+}
+
+// waitForPIN tells a person to wait before the next try. Other ways stay open.
+func (v *visit) waitForPIN(d time.Duration) {
+	v.w.Header().Set("Retry-After", strconv.Itoa(int((d+time.Second-1)/time.Second)))
+	v.show(ui.Page{
+		Status: http.StatusTooManyRequests, Title: "pin.wait.title", Slots: ui.Slots{"wait": ui.Wait(d)},
+		Body: []ui.Block{
+			ui.Lead("pin.wait.lead"), ui.Text("pin.wait.other"),
+			ui.Link{Key: "pin.wait.back", Href: v.Path + "/" + methodPath(v.home()), Weight: ui.Other},
+		},
+	})
+}
