@@ -99,7 +99,7 @@ func (rt *Runtime) IssuePIN(ctx context.Context, o PINOrder) (IssuedPIN, error) 
 	// works of which the client is not told.
 	if who.EmailOK {
 		l := letter{Made: now.Unix(), Tag: tag, PIN: made.ID}
-		if err := e.enqueue(ctx, "pin-"+string(made.ID), l, now.Add(noticeWait), now.Add(24*time.Hour)); err != nil {
+		if err := e.enqueue(ctx, "notice-pin-"+string(made.ID), l, now.Add(noticeWait), now.Add(24*time.Hour)); err != nil {
 			return IssuedPIN{}, err
 		}
 	}

@@ -107,6 +107,30 @@ func (linkMethod) Continue(_ context.Context, r providers.Request) (providers.St
 	return providers.Step{SendLink: &providers.SendLink{Address: r.Fields["email"], Life: 24 * time.Hour}}, nil, nil
 }
 
+// digitsMethod is what providers/pin does, without Caddy.
+type digitsMethod struct{}
+
+func (digitsMethod) Describe() providers.Description {
+	return providers.Description{Text: "pin", Life: 24 * time.Hour, Digits: 6}
+}
+
+func (digitsMethod) Start(context.Context, providers.Request) (providers.Step, error) {
+	return providers.Step{Ask: &providers.Ask{Fields: []providers.Field{
+		{Name: "email", Kind: providers.Email}, {Name: "pin", Kind: providers.Digits},
+	}}}, nil
+}
+
+func (digitsMethod) Continue(_ context.Context, r providers.Request) (providers.Step, *providers.Claim, error) {
+	secret := strings.ReplaceAll(r.Fields["pin"], " ", "")
+	if len(secret) != 6 {
+		return providers.Step{}, nil, &providers.Denial{Reason: "pin.shape", Field: "pin"}
+	}
+	return providers.Step{CheckSecret: &providers.CheckSecret{Address: r.Fields["email"], Secret: secret}}, nil, nil
+}
+
+// pins adds the way in by a PIN.
+func pins(c *Config, _ *HandlerOptions) { c.Methods = append(c.Methods, Method{"pin", digitsMethod{}}) }
+
 type option func(*Config, *HandlerOptions)
 
 func reveal(c *Config, _ *HandlerOptions) { c.Reveal = true }
@@ -181,7 +205,7 @@ func (w *world) open(opts ...option) {
 		w.t.Fatal(err)
 	}
 	w.rt = NewRuntime(Options{
-		Gate: "main", Now: w.clock.now, Mark: &w.mark, Pause: w.pause,
+		Gate: "main", Now: w.clock.now, Mark: &w.mark, Pause: w.pause, PIN: Stretch{Passes: 1, KiB: 8},
 		Secret: func(context.Context) ([]byte, error) { return []byte("0123456789abcdef0123456789abcdef"), nil },
 		Open: func(context.Context) (store.Backend, error) {
 			if w.store != nil {

@@ -1,0 +1,449 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/directory"
+)
+
+// issue makes a PIN for a client.
+func (w *world) issue(client string) string {
+	w.t.Helper()
+	p, err := w.rt.IssuePIN(context.Background(), PINOrder{Client: client, By: "desk", VerifiedBy: "called back"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p.PIN
+}
+
+// other is a PIN that is not the one given.
+func other(pin string) string {
+	if pin == "123456" {
+		return "654321"
+	}
+	return "123456"
+}
+
+func (b *browser) pin(email, pin string, more ...string) *page {
+	b.w.t.Helper()
+	p := b.get("/sign-in/pin?return_to=/files/7")
+	return b.send(p.form("/sign-in/pin"), append([]string{"email", email, "pin", pin}, more...)...)
+}
+
+// guess sends one guess from a fresh browser, straight at the handler, and
+// returns the answer and how long it took.
+func (w *world) guess(ip netip.Addr, email, pin string) (*httptest.ResponseRecorder, time.Duration) {
+	w.t.Helper()
+	k := &w.rt.eng.Load().keys
+	f := &flow{id: randomID(), Nonce: randomBytes(32), Browser: randomID() + randomID(), Made: w.clock.now().Unix()}
+	form := url.Values{"email": {email}, "pin": {pin}, "return_to": {"/"}, "flow": {f.id}, "nonce": {k.formNonce(f)}}
+	r := httptest.NewRequest("POST", w.front+"/sign-in/pin", strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Accept", "text/html")
+	r.AddCookie(&http.Cookie{Name: "portalgate-main-flow-" + f.id, Value: sealJSON(k.flow, f, f.id)})
+	rec := httptest.NewRecorder()
+	start := time.Now()
+	if err := w.h.ServeHTTP(rec, r, Front{IP: ip}, nil); err != nil {
+		w.t.Errorf("a guess: %v", err)
+	}
+	return rec, time.Since(start)
+}
+
+func network(i int) netip.Addr {
+	return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+}
+
+func TestPIN(t *testing.T) {
+	for name, typed := range map[string]func(string) string{
+		"as read out":  func(p string) string { return p[:3] + " " + p[3:] },
+		"in one piece": func(p string) string { return p },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, pins)
+			pin := w.issue("c-ada")
+			b := w.browser()
+			b.get("/sign-in/pin").is(200).says("pin.title").says("pin.lead", "digits", "6")
+			p := b.pin("ada@example.com", typed(pin)).is(200)
+			if p.body != "portal /files/7 for c-ada" {
+				t.Fatalf("landed on %s: %s", p.url.Path, p.text())
+			}
+			if got := w.upstream()[0].Header.Get("Portalgate-Assertion"); !strings.Contains(claims(t, got), `"amr":["pin"]`) {
+				t.Errorf("the assertion says %s", claims(t, got))
+			}
+			// It works once, and another browser is told no more than that.
+			other := w.browser().from("192.0.2.9")
+			other.pin("ada@example.com", pin).is(422).says("pin.no").says("pin.no.help", "life", "24 hours").says("pin.no.reach")
+
+			notices := w.notices("ada@example.com", 2)
+			var issued, used bool
+			for _, m := range notices {
+				issued = issued || m.Subject == "A PIN was made for your Client Portal"
+				used = used || m.Subject == "You signed in with a PIN"
+				if strings.Contains(m.Text+m.HTML+m.Subject, pin) {
+					t.Error("a mail holds the PIN")
+				}
+			}
+			if !issued || !used {
+				t.Errorf("notices: issued %t, used %t", issued, used)
+			}
+			if strings.Contains(w.logs.String(), pin) {
+				t.Error("the log holds the PIN")
+			}
+		})
+	}
+}
+
+// TestP01_ManyNetworks: 10 000 networks guess one live PIN. Limits by network
+// never see more than one guess each; the client's own budget ends it.
+func TestP01_ManyNetworks(t *testing.T) {
+	n := 1_000
+	if proof() {
+		n = 10_000
+	}
+	w := newWorld(t, pins, wide)
+	pin := w.issue("c-ada")
+	for i := range n {
+		guess := fmt.Sprintf("%06d", i)
+		if guess == pin {
+			continue
+		}
+		if rec, _ := w.guess(network(i), "ada@example.com", guess); rec.Code != 422 {
+			t.Fatalf("guess %d answered %d", i, rec.Code)
+		}
+	}
+	r := w.record("c-ada")
+	if r.PINs.Row > 10 || r.PINs.Row == 0 {
+		t.Errorf("%d guesses were evaluated, want 10", r.PINs.Row)
+	}
+	if rec, _ := w.guess(network(n), "ada@example.com", pin); rec.Code != 422 {
+		t.Errorf("the PIN still works after that: %d", rec.Code)
+	}
+	if proof() {
+		fmt.Printf("proof: %d networks guessed one PIN, %d guesses were evaluated\n", n, r.PINs.Row)
+	}
+}
+
+// TestP02_Spraying: one guess each at many addresses, of which few have a PIN.
+// The network is stopped, and until then every address answers alike.
+func TestP02_Spraying(t *testing.T) {
+	w := newWorld(t, pins)
+	w.issue("c-ada")
+	refused := 0
+	for i := range 100 {
+		email := fmt.Sprintf("nobody%d@example.com", i)
+		if i%10 == 3 {
+			email = "ada@example.com"
+		}
+		switch rec, _ := w.guess(network(1), email, "000001"); rec.Code {
+		case 429:
+			refused++
+		case 422:
+		default:
+			t.Fatalf("guess %d answered %d", i, rec.Code)
+		}
+	}
+	if refused < 30 {
+		t.Errorf("only %d of 100 guesses of one network were refused", refused)
+	}
+}
+
+// TestP03_ManyAtOnce: 200 wrong guesses at the same moment. A count that is
+// read, raised and written back would let most of them through.
+func TestP03_ManyAtOnce(t *testing.T) {
+	w := newWorld(t, pins, wide)
+	pin := w.issue("c-ada")
+	var wg sync.WaitGroup
+	var odd atomic.Int64
+	for i := range 200 {
+		wg.Go(func() {
+			if rec, _ := w.guess(network(i), "ada@example.com", other(pin)); rec.Code != 422 {
+				odd.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if r := w.record("c-ada"); r.PINs.Row != 10 || r.PINs.Live != nil || odd.Load() != 0 {
+		t.Errorf("%d were evaluated, want 10; live %v; %d odd answers", r.PINs.Row, r.PINs.Live != nil, odd.Load())
+	}
+}
+
+// TestP04_ReissueResetsNothing: an attacker who gets staff to make new PINs, or
+// waits for them, starts no count anew (NIST SP 800-63B-4, 3.1.3.2). After 100
+// in a row PINs are off until staff turn them on; a link works all the while.
+func TestP04_ReissueResetsNothing(t *testing.T) {
+	w := newWorld(t, pins, wide)
+	net := 0
+	for w.row("c-ada") < access.WrongPINs {
+		pin := w.issue("c-ada")
+		for range 10 {
+			net++
+			w.guess(network(net), "ada@example.com", other(pin))
+		}
+		if w.row("c-ada")%20 == 0 { // the day's budget
+			w.clock.advance(25 * time.Hour)
+		}
+		if net > 200 {
+			t.Fatalf("%d guesses, %d counted", net, w.row("c-ada"))
+		}
+	}
+	if _, err := w.rt.IssuePIN(context.Background(), PINOrder{Client: "c-ada", By: "desk", VerifiedBy: "x"}); !errors.Is(err, ErrLocked) {
+		t.Fatalf("issuing while PINs are off: %v", err)
+	}
+	w.signIn("ada@example.com") // the other ways are open
+	if err := w.rt.Unlock(context.Background(), "c-ada", "desk"); err != nil {
+		t.Fatal(err)
+	}
+	if p := w.browser().from("192.0.2.1").pin("ada@example.com", w.issue("c-ada")); p.status != 200 {
+		t.Errorf("after unlocking: %d %s", p.status, p.text())
+	}
+}
+
+// row is the number of wrong PINs in a row.
+func (w *world) row(client string) int {
+	if r := w.record(client); r.PINs != nil {
+		return r.PINs.Row
+	}
+	return 0
+}
+
+// TestP05_LockoutFromElsewhere: somebody burns tries to keep the client out.
+// Their network is stopped; the client signs in from another.
+func TestP05_LockoutFromElsewhere(t *testing.T) {
+	w := newWorld(t, pins)
+	pin := w.issue("c-ada")
+	for i := range 20 {
+		rec, _ := w.guess(network(1), "ada@example.com", other(pin))
+		if want := map[bool]int{true: 422, false: 429}[i < 5]; rec.Code != want {
+			t.Fatalf("guess %d answered %d, want %d", i, rec.Code, want)
+		}
+	}
+	p := w.browser().from("10.0.0.1").pin("ada@example.com", pin)
+	p.is(429).says("pin.wait.title").says("pin.wait.other")
+	if p.header.Get("Retry-After") == "" {
+		t.Error("it does not say how long to wait")
+	}
+	w.browser().from("192.0.2.1").pin("ada@example.com", pin).is(200)
+}
+
+// TestE03_PINLimitOracle: a wait after the same number of guesses, whether or not
+// the address is on file or has a PIN.
+func TestE03_PINLimitOracle(t *testing.T) {
+	w := newWorld(t, pins)
+	w.issue("c-ada")
+	for i, email := range []string{"ada@example.com", "bob@example.com", "off@example.com", "nobody@example.com"} {
+		for try := range 7 {
+			rec, _ := w.guess(network(i), email, "000001")
+			if want := map[bool]int{true: 422, false: 429}[try < 5]; rec.Code != want {
+				t.Errorf("guess %d for %s answered %d, want %d", try, email, rec.Code, want)
+			}
+		}
+	}
+}
+
+// TestP02_EqualWork: what a guess costs and how it is answered tells nothing of
+// the address: whether it is on file, may sign in, has a PIN, or another one.
+func TestP02_EqualWork(t *testing.T) {
+	w := newWorld(t, pins, wide)
+	w.issue("c-ada")
+	type cost struct{ gets, updates, allows, puts int64 }
+	var first cost
+	var body string
+	for i, email := range []string{"ada@example.com", "bob@example.com", "off@example.com", "nob@example.com"} {
+		w.guess(network(100+i), email, "000001") // so that every record has been read
+		w.clock.advance(time.Second)
+		before := cost{w.db.gets.Load(), w.db.updates.Load(), w.db.allows.Load(), w.db.puts.Load()}
+		rec, _ := w.guess(network(i), email, "000001")
+		got := cost{w.db.gets.Load() - before.gets, w.db.updates.Load() - before.updates, w.db.allows.Load() - before.allows, w.db.puts.Load() - before.puts}
+		shown := strings.ReplaceAll(stripNonces(rec.Body.String()), email, "EMAIL")
+		if i == 0 {
+			first, body = got, shown
+			continue
+		}
+		if got != first {
+			t.Errorf("a guess for %s costs %+v, for a client with a PIN %+v", email, got, first)
+		}
+		if shown != body || rec.Code != 422 || len(rec.Result().Cookies()) != 0 {
+			t.Errorf("a guess for %s is answered %d with %d cookies, and with another page", email, rec.Code, len(rec.Result().Cookies()))
+		}
+	}
+}
+
+// stripNonces takes out what is another in each flow.
+func stripNonces(body string) string {
+	p := &page{body: body}
+	for _, f := range p.forms() {
+		for _, name := range []string{"flow", "nonce"} {
+			if v := f.values.Get(name); v != "" {
+				body = strings.ReplaceAll(body, v, "")
+			}
+		}
+	}
+	return body
+}
+
+// TestP09_WhoIssued: a member of staff makes a PIN and signs in as the client.
+// The client is told of both, and the log names who made it and how the caller
+// was made sure of.
+func TestP09_WhoIssued(t *testing.T) {
+	w := newWorld(t, pins)
+	p, err := w.rt.IssuePIN(context.Background(), PINOrder{Email: "ada@example.com", By: "desk@willow.example", VerifiedBy: "own questions"})
+	if err != nil || p.Client.ID != "c-ada" || !p.Expires.Equal(w.clock.now().Add(24*time.Hour).Truncate(time.Second)) {
+		t.Fatalf("IssuePIN = %v for %q until %v", err, p.Client.ID, p.Expires)
+	}
+	for _, want := range []string{`"pin_issued"`, `"by":"desk@willow.example"`, `"verified_by":"own questions"`, `"client":"c-ada"`} {
+		if !strings.Contains(w.logs.String(), want) {
+			t.Errorf("the audit log lacks %s", want)
+		}
+	}
+	for _, o := range []PINOrder{{Client: "c-ada", By: "desk"}, {Client: "c-ada", By: "desk", VerifiedBy: strings.Repeat("x", 201)}} {
+		if _, err := w.rt.IssuePIN(context.Background(), o); !errors.Is(err, ErrNotVerified) {
+			t.Errorf("a PIN for nobody who was made sure of: %v", err)
+		}
+	}
+	for client, want := range map[string]error{"c-off": ErrNoAccess, "nobody": directory.ErrNotFound} {
+		if _, err := w.rt.IssuePIN(context.Background(), PINOrder{Client: client, By: "desk", VerifiedBy: "x"}); !errors.Is(err, want) {
+			t.Errorf("a PIN for %s: %v, want %v", client, err, want)
+		}
+	}
+	plain := newWorld(t)
+	if _, err := plain.rt.IssuePIN(context.Background(), PINOrder{Client: "c-ada", By: "desk", VerifiedBy: "x"}); !errors.Is(err, ErrNoPIN) {
+		t.Errorf("a gate without PINs: %v", err)
+	}
+}
+
+// A client who does not want mail gets none, and signs in by PIN all the same.
+func TestPINWithoutMail(t *testing.T) {
+	w := newWorld(t, pins)
+	w.browser().pin("mum@example.com", w.issue("c-mum")).is(200)
+	w.clock.advance(time.Minute)
+	w.idle()
+	for _, m := range w.rt.Outbox().Messages() {
+		t.Errorf("a mail %q to %s", m.Subject, m.To)
+	}
+}
+
+// What ends a PIN: its time, another PIN, staff, the press in the mail.
+func TestPINEnds(t *testing.T) {
+	for name, tc := range map[string]struct {
+		do    func(w *world)
+		works bool
+	}{
+		"just in time": {func(w *world) { w.clock.advance(24*time.Hour - time.Second) }, true},
+		"too late":     {func(w *world) { w.clock.advance(24 * time.Hour) }, false}, // N06
+		"another one":  {func(w *world) { w.issue("c-ada") }, false},
+		"staff": {func(w *world) {
+			if err := w.rt.VoidPIN(context.Background(), "c-ada", "desk"); err != nil {
+				w.t.Fatal(err)
+			}
+		}, false},
+		"the press in the mail": {func(w *world) {
+			m := w.notices("ada@example.com", 1)[0]
+			b := w.browser().from("192.0.2.77")
+			p := b.get(stopOf(m)).is(200).says("stop.pin.title")
+			p = b.send(p.form("/sign-in/stop"), "email", "bob@example.com").is(422)
+			b.send(p.form("/sign-in/stop"), "email", "ada@example.com").is(200).says("stop.pin.off").says("stop.pin.done")
+			b.get(stopOf(m)).is(200).says("stop.pin.off")
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, pins)
+			pin := w.issue("c-ada")
+			tc.do(w)
+			want := map[bool]int{true: 200, false: 422}[tc.works]
+			w.browser().pin("ada@example.com", pin).is(want)
+		})
+	}
+}
+
+// The answer that carries the session is lost: the same browser asks again and
+// gets the same session. Nobody else does, and what was ended is not made again.
+func TestPINAnswerLost(t *testing.T) {
+	w := newWorld(t, pins)
+	pin := w.issue("c-ada")
+	b := w.browser()
+	f := b.get("/sign-in/pin").form("/sign-in/pin")
+	jar := b.c.Jar
+	flow := jar.Cookies(mustURL(t, w.front))
+	b.send(f, "email", "ada@example.com", "pin", pin).is(200)
+	again := w.browser()
+	again.c.Jar.SetCookies(mustURL(t, w.front), flow)
+	if p := again.send(f, "email", "ada@example.com", "pin", pin); !strings.HasPrefix(p.body, "portal") {
+		t.Fatalf("asking again: %d %s", p.status, p.text())
+	}
+	if n := len(w.record("c-ada").Live(w.clock.now(), w.conf.Session)); n != 1 {
+		t.Errorf("%d sessions, want the one", n)
+	}
+	p := again.get("/sign-in/sign-out")
+	again.send(p.form("/sign-in/sign-out"))
+	late := w.browser()
+	late.c.Jar.SetCookies(mustURL(t, w.front), flow)
+	late.send(f, "email", "ada@example.com", "pin", pin).is(422)
+}
+
+// Somebody else is signed in here: they are named by nothing, and asked about
+// before the PIN is tried.
+func TestPINSwitch(t *testing.T) {
+	w := newWorld(t, pins)
+	pin := w.issue("c-ada")
+	b := w.signIn("bob@example.com")
+	p := b.pin("ada@example.com", pin).is(200).says("switch.title").says("switch.lead")
+	if strings.Contains(p.body, pin) {
+		t.Error("the page holds the PIN")
+	}
+	if r := w.record("c-ada"); r.PINs.Row != 0 || r.PINs.Live == nil {
+		t.Error("the PIN was tried before the question was answered")
+	}
+	if p := b.send(p.form("/sign-in/pin"), "pin", pin); p.body != "portal /files/7 for c-ada" {
+		t.Fatalf("after the answer: %d %s", p.status, p.text())
+	}
+	if n := len(w.record("c-bob").Live(w.clock.now(), w.conf.Session)); n != 0 {
+		t.Error("who was signed in here still is")
+	}
+}
+
+// A PIN typed where the mail's code belongs is told apart by its length.
+func TestPINInTheCodeField(t *testing.T) {
+	w := newWorld(t, pins)
+	b := w.browser()
+	p := b.ask("ada@example.com")
+	b.send(p.form("/sign-in/code"), "code", "123 456").is(422).says("code.pin", "digits", "6")
+}
+
+// claims is what an assertion says; that it is signed is tested elsewhere.
+func claims(t *testing.T, assertion string) string {
+	t.Helper()
+	parts := strings.Split(assertion, ".")
+	if len(parts) != 3 {
+		t.Fatalf("no assertion: %q", assertion)
+	}
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func mustURL(t *testing.T, s string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
