@@ -162,7 +162,7 @@ func (r *Record) Unlock(now time.Time) bool {
 	off := r.PINsOff() || r.CodesOff()
 	r.WrongCodes = 0
 	if r.PINs != nil {
-		r.PINs.Row, r.PINs.Guesses = 0, 0
+		r.PINs.Row, r.PINs.Guesses, r.PINs.Day = 0, 0, 0
 	}
 	if off {
 		r.event(now, "unlocked", "")
