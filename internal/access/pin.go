@@ -11,7 +11,7 @@ import (
 // The bounds of guessing PINs (DESIGN section 6). They rest on the client and
 // never on who guesses, so no number of networks gets around them.
 const (
-	pinTries = 10 // of one PIN; the last one voids it
+	pinTries = 10 // of one PIN
 	dayTries = 20 // at one client's PINs in a day
 	pinDay   = 24 * time.Hour
 
@@ -63,10 +63,10 @@ func (r *Record) AddPIN(now time.Time, p PIN) {
 	r.event(now, "pin_made", "pin")
 }
 
-// LivePIN returns the PIN that works, if there is one. A client whose PINs are
-// off has none.
+// LivePIN returns the PIN that works, if there is one. Whether it may still be
+// guessed at, ReservePIN says.
 func (r *Record) LivePIN(now time.Time) (PIN, bool) {
-	if r.PINs == nil || r.PINs.Live == nil || now.Unix() >= r.PINs.Live.Expires || r.PINsOff() {
+	if r.PINs == nil || r.PINs.Live == nil || now.Unix() >= r.PINs.Live.Expires {
 		return PIN{}, false
 	}
 	return *r.PINs.Live, true
@@ -83,49 +83,50 @@ func (r *Record) UsedPIN(now time.Time, nonce Hash) (Hash, bool) {
 	return "", false
 }
 
-// TryPIN holds a guess against the live PIN and opens a session if it is right.
-// in.Link is the id of the PIN that the guess was stretched for, and guess what
-// came of that. It counts first and looks then, all in one write: of any number
-// of guesses at once no more are looked at than of as many in turn. counted
-// reports that the record has changed.
-func (r *Record) TryPIN(now time.Time, in Redemption, guess []byte) (s Session, fresh, counted bool, state State) {
+// ReservePIN counts a guess at the PIN with this id, and reports whether it may
+// be looked at. That must be written down before anybody looks: of any number of
+// guesses at once no more are looked at than of as many in turn.
+func (r *Record) ReservePIN(now time.Time, id Hash) bool {
+	p, ok := r.LivePIN(now)
+	if !ok || !p.ID.is(id) || p.Tries >= pinTries || r.PINsClosed(now) {
+		return false
+	}
+	c := r.PINs
+	if c.newDay(now) {
+		c.Day, c.Guesses = now.Unix(), 0
+	}
+	c.Guesses++
+	c.Live.Tries++
+	c.Row++
+	switch {
+	case r.PINsOff():
+		r.event(now, "pin_off", "pin")
+	case c.Live.Tries == pinTries:
+		r.event(now, "pin_spent", "pin")
+	}
+	return true
+}
+
+// RedeemPIN uses up the PIN with the id in.Link and opens a session. It is for a
+// guess that was reserved and then found to be right, and for the repetition of
+// an answer that was lost; it is what Redeem is for links.
+func (r *Record) RedeemPIN(now time.Time, in Redemption) (s Session, fresh bool, state State) {
 	if id, used := r.UsedPIN(now, in.Nonce); used && id.is(in.Link) {
 		_, _, past := r.Look(now, id)
 		if s, ok := r.Session(past.Session); ok && s.Over(now, in.Lifetimes) == "" {
-			return s, false, false, Live
+			return s, false, Live
 		}
-		return Session{}, false, false, NoPIN // what ended is never made again
+		return Session{}, false, NoPIN // what ended is never made again
 	}
 	p, ok := r.LivePIN(now)
-	if !ok || !p.ID.is(in.Link) {
-		return Session{}, false, false, NoPIN
+	if !ok || !p.ID.is(in.Link) || in.Repeat {
+		return Session{}, false, NoPIN
 	}
-	c := r.PINs
-	if now.Unix() >= c.Day+secs(pinDay) || now.Unix() < c.Day {
-		c.Day, c.Guesses = now.Unix(), 0
-	}
-	if c.Guesses >= dayTries {
-		return Session{}, false, false, NoPIN
-	}
-	c.Guesses++
-	c.Row++
-	c.Live.Tries++
-	right := p.Is(guess)
-	switch {
-	case right:
-		c.Row = 0
-		s = r.admit(now, in, in.Shared)
-		past := r.retirePIN(now, Used)
-		past.Nonce, past.Session = in.Nonce, s.Hash
-		return s, true, true, Live
-	case r.PINsOff():
-		r.retirePIN(now, StoppedOffice)
-		r.event(now, "pin_off", "pin")
-	case c.Live.Tries >= pinTries:
-		r.retirePIN(now, StoppedOffice)
-		r.event(now, "pin_spent", "pin")
-	}
-	return Session{}, false, true, NoPIN
+	r.PINs.Row = 0
+	s = r.admit(now, in, in.Shared)
+	past := r.retirePIN(now, Used)
+	past.Nonce, past.Session = in.Nonce, s.Hash
+	return s, true, Live
 }
 
 // retirePIN turns the live PIN, if there is one, into a memory.
@@ -156,18 +157,34 @@ func (r *Record) StopPIN(now time.Time, id Hash, why State) State {
 // who guesses: a right PIN is then answered like a wrong one.
 func (r *Record) PINsOff() bool { return r.PINs != nil && r.PINs.Row >= WrongPINs }
 
+// PINsClosed reports whether no PIN of this client's can be tried now: because
+// they are off, or because there were too many guesses within a day. Staff are
+// told, or they would read out a PIN that cannot work.
+func (r *Record) PINsClosed(now time.Time) bool {
+	return r.PINsOff() || r.PINs != nil && !r.PINs.newDay(now) && r.PINs.Guesses >= dayTries
+}
+
+// newDay reports whether the day is over in which guesses were counted. A clock
+// that was set back does not begin another.
+func (c *PINs) newDay(now time.Time) bool { return now.Unix() >= c.Day+secs(pinDay) }
+
 // Unlock lets PINs and mail codes be tried again after too many wrong ones. It
-// reports whether anything was off. It is for staff, who know why.
+// reports whether any were closed; otherwise it changes nothing. It is for
+// staff, who know why. What was guessed at until then does not come back: there
+// has to be a new PIN.
 func (r *Record) Unlock(now time.Time) bool {
-	off := r.PINsOff() || r.CodesOff()
-	r.WrongCodes = 0
-	if r.PINs != nil {
+	if !r.PINsClosed(now) && !r.CodesOff() {
+		return false
+	}
+	if r.PINsClosed(now) {
+		r.retirePIN(now, StoppedOffice)
 		r.PINs.Row, r.PINs.Guesses, r.PINs.Day = 0, 0, 0
 	}
-	if off {
-		r.event(now, "unlocked", "")
+	if r.CodesOff() {
+		r.WrongCodes = 0
 	}
-	return off
+	r.event(now, "unlocked", "")
+	return true
 }
 
 func (r *Record) pins() *PINs {

@@ -298,7 +298,7 @@ func (r *Record) prune(now time.Time) {
 		r.Sessions[i].lapse(now)
 	}
 	r.Sessions = keep(r.Sessions, func(s Session) bool { return s.Ended == 0 || t < s.Ended+secs(endedLife) })
-	if c := r.PINs; c != nil && c.Live == nil && c.Row == 0 && now.Unix() >= c.Day+secs(pinDay) {
+	if c := r.PINs; c != nil && c.Live == nil && c.Row == 0 && c.newDay(now) {
 		r.PINs = nil
 	}
 	r.Events = newest(r.Events, maxEvents)

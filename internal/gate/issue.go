@@ -35,8 +35,8 @@ var (
 	ErrNoAccess = errors.New("this client has no portal access")
 	// ErrNotVerified is returned if nobody says how the caller was made sure of.
 	ErrNotVerified = errors.New("it does not say how the caller was made sure of, in at most 200 characters")
-	// ErrLocked is returned if too many wrong PINs have turned PINs off for a
-	// client.
+	// ErrLocked is returned if a PIN could not be used, because there were too
+	// many wrong ones for the client: in a row, or within a day.
 	ErrLocked = errors.New("PINs are off for this client after too many wrong ones; unlock the client first")
 )
 
@@ -94,20 +94,23 @@ func (rt *Runtime) IssuePIN(ctx context.Context, o PINOrder) (IssuedPIN, error) 
 		return IssuedPIN{}, err
 	}
 	tag := e.records.Tag(who.ID)
-	now := rt.o.Now()
+	queued := rt.o.Now()
 	// The notice is queued first, and dropped if there is no such PIN: no PIN
 	// works of which the client is not told.
 	if who.EmailOK {
-		l := letter{Made: now.Unix(), Tag: tag, PIN: made.ID}
-		if err := e.enqueue(ctx, "notice-pin-"+string(made.ID), l, now.Add(noticeWait), now.Add(24*time.Hour)); err != nil {
+		l := letter{Made: queued.Unix(), Tag: tag, PIN: made.ID}
+		if err := e.enqueue(ctx, "notice-pin-"+string(made.ID), l, queued.Add(noticeWait), queued.Add(24*time.Hour)); err != nil {
 			return IssuedPIN{}, err
 		}
 	}
 	var expires time.Time
 	err = e.records.Update(ctx, tag, func(now time.Time, r *access.Record) error {
 		r.Bind(now, who.ID, e.records.Address(at))
-		if r.PINsOff() {
+		if r.PINsClosed(now) {
 			return ErrLocked
+		}
+		if rt.o.Now().Sub(queued) > noticeWait-time.Second {
+			return store.ErrUnknown // the notice may be given up already: fail closed
 		}
 		expires = now.Add(d.Life)
 		made.Expires = expires.Unix()

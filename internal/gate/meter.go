@@ -146,7 +146,9 @@ func (m *meter) event(what string, fields []zap.Field) {
 	case "signed_in":
 		method = field("method")
 		signIn("signed_in")
-		link("used")
+		if method == "magic_link" {
+			link("used")
+		}
 	case "link_refused":
 		signIn(refusal(field("because")))
 	case "link_wrong_address":

@@ -71,8 +71,11 @@ func (s *stretcher) stretch(ctx context.Context, pin string, salt []byte) ([]byt
 	return argon2.IDKey(seal.MAC(s.pepper, pin), salt, s.cost.Passes, s.cost.KiB, 1, checkSize), nil
 }
 
-// nobodysSalt is that of a PIN which is not there.
-func (s *stretcher) nobodysSalt() []byte { return seal.MAC(s.pepper, "salt")[:saltSize] }
+// nobodys is a PIN that is not there, of the size of any other.
+func (s *stretcher) nobodys() access.PIN {
+	b := seal.MAC(s.pepper, "nobody's")
+	return access.PIN{ID: access.HashOf(b), Salt: b[:saltSize], Check: b[:checkSize]}
+}
 
 // checkSecret is the effect of a method's CheckSecret: it signs in by a secret
 // that staff have issued.
@@ -120,13 +123,12 @@ func (v *visit) checkSecret(m Method, f *flow, ask *providers.Ask, c providers.C
 		v.unknown(err)
 		return
 	}
-	pin, live := access.PIN{Salt: v.eng.pins.nobodysSalt()}, false
+	pin := v.eng.pins.nobodys()
 	if r != nil && e.client.ID != "" && r.BoundTo(e.client.ID, e.bound) {
 		if id, used := r.UsedPIN(v.now, access.HashOf(f.Nonce)); used {
-			e.in.Link, live = id, true
+			e.in.Link, e.in.Repeat = id, true
 		} else if p, ok := r.LivePIN(v.now); ok {
-			pin, live = p, true
-			e.in.Link = p.ID
+			pin, e.in.Link = p, p.ID
 		}
 	}
 	guess, err := v.eng.pins.stretch(ctx, c.Secret, pin.Salt)
@@ -134,42 +136,66 @@ func (v *visit) checkSecret(m Method, f *flow, ask *providers.Ask, c providers.C
 		v.unknown(err)
 		return
 	}
-	if !live {
-		if err := v.wasteGuess(ctx, to, e.bound); err != nil {
+	may := e.in.Repeat
+	if !may {
+		if may, err = v.reserveGuess(ctx, to, e); err != nil {
 			v.unknown(err)
 			return
 		}
-		v.audit("pin_wrong")
+	}
+	// Only what was reserved is looked at. Looking at more would show: a right
+	// guess goes on to the queue and to the record, and takes longer.
+	if !may || !e.in.Repeat && !pin.Is(guess) {
+		v.auditWrongPIN(e.client.ID)
 		v.noPIN(m, f, ask, a)
 		return
 	}
-	e.likely = pin.Is(guess)
+	e.likely = !e.in.Repeat
 	e.redeem = func(now time.Time, r *access.Record, in access.Redemption) (access.Session, bool, access.State, error) {
-		s, fresh, counted, state := r.TryPIN(now, in, guess)
-		if !counted {
-			return s, fresh, state, store.ErrUnchanged
-		}
-		return s, fresh, state, nil
+		s, fresh, state := r.RedeemPIN(now, in)
+		return s, fresh, state, store.ErrUnchanged
 	}
 	switch state, err := v.enter(f, e); {
 	case err != nil:
 		v.unknown(err)
 	case state != access.Live:
-		v.audit("pin_wrong", zap.String("client", client.ID))
+		v.auditWrongPIN(e.client.ID)
 		v.noPIN(m, f, ask, a)
 	default:
 		v.admit(f, e)
 	}
 }
 
-// wasteGuess does what a wrong guess costs, on a record that is nobody's.
-func (v *visit) wasteGuess(ctx context.Context, to address.Address, bound access.Hash) error {
-	return v.eng.records.Update(ctx, v.eng.records.Scratch(to), func(now time.Time, r *access.Record) error {
+// reserveGuess counts a guess at the client's live PIN and reports whether it
+// may be looked at. Where there is none, it does the same to a record that is
+// nobody's. A record is written in any case.
+func (v *visit) reserveGuess(ctx context.Context, to address.Address, e *entry) (may bool, err error) {
+	if e.in.Link != "" {
+		err = v.eng.records.Update(ctx, e.tag, func(now time.Time, r *access.Record) error {
+			may = r.BoundTo(e.client.ID, e.bound) && r.ReservePIN(now, e.in.Link)
+			return nil
+		})
+		return may, err
+	}
+	nobodys := v.eng.pins.nobodys()
+	err = v.eng.records.Update(ctx, v.eng.records.Scratch(to), func(now time.Time, r *access.Record) error {
 		*r = access.Record{} // nobody's record is always like one just begun
-		r.Bind(now, "", bound)
-		r.WrongCode(now)
+		r.Bind(now, "", e.bound)
+		nobodys.Expires = now.Unix() + 1
+		r.AddPIN(now, nobodys)
+		r.ReservePIN(now, nobodys.ID)
 		return nil
 	})
+	return false, err
+}
+
+// auditWrongPIN tells of a guess that let nobody in.
+func (v *visit) auditWrongPIN(client string) {
+	if client == "" {
+		v.audit("pin_wrong")
+		return
+	}
+	v.audit("pin_wrong", zap.String("client", client))
 }
 
 // noPIN is the one answer to whatever lets nobody in.

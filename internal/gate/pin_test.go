@@ -20,6 +20,7 @@ import (
 
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/store"
 )
 
 // issue makes a PIN for a client.
@@ -178,9 +179,10 @@ func TestP03_ManyAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if r := w.record("c-ada"); r.PINs.Row != 10 || r.PINs.Live != nil || odd.Load() != 0 {
-		t.Errorf("%d were evaluated, want 10; live %v; %d odd answers", r.PINs.Row, r.PINs.Live != nil, odd.Load())
+	if r := w.record("c-ada"); r.PINs.Row != 10 || odd.Load() != 0 {
+		t.Errorf("%d were evaluated, want 10; %d odd answers", r.PINs.Row, odd.Load())
 	}
+	w.browser().from("192.0.2.1").pin("ada@example.com", pin).is(422)
 }
 
 // TestP04_ReissueResetsNothing: an attacker who gets staff to make new PINs, or
@@ -281,6 +283,97 @@ func TestP02_EqualWork(t *testing.T) {
 		if shown != body || rec.Code != 422 || len(rec.Result().Cookies()) != 0 {
 			t.Errorf("a guess for %s is answered %d with %d cookies, and with another page", email, rec.Code, len(rec.Result().Cookies()))
 		}
+	}
+}
+
+// TestP02_SpentPIN: the budget of a PIN, or of the day, is used up, and the
+// attacker goes on guessing, to measure which guess is right: that a right one
+// goes on to the queue and the record, or that none is written any more. No
+// guess is looked at, and each costs what it costs for an address that is not
+// on file.
+func TestP02_SpentPIN(t *testing.T) {
+	for name, spend := range map[string]func(w *world) string{
+		"of the PIN": func(w *world) string {
+			pin := w.issue("c-ada")
+			for i := range 10 {
+				w.guess(network(i), "ada@example.com", other(pin))
+			}
+			return pin
+		},
+		"of the day": func(w *world) string {
+			pin := w.issue("c-ada")
+			for i := range 19 {
+				if i == 10 {
+					pin = w.issue("c-ada")
+				}
+				w.guess(network(i), "ada@example.com", other(pin))
+			}
+			pin = w.issue("c-ada")
+			w.guess(network(19), "ada@example.com", other(pin))
+			return pin
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, pins, wide)
+			pin := spend(w)
+			w.guess(network(99), "zed@example.com", pin)
+			row := w.row("c-ada")
+			for i, email := range []string{"zed@example.com", "ada@example.com"} {
+				for _, typed := range []string{pin, other(pin)} {
+					before := w.cost()
+					rec, _ := w.guess(network(200+2*i), email, typed)
+					if got := w.cost().since(before); rec.Code != 422 || got.updates != 1 || got.puts != 0 || got.gets != 0 {
+						t.Errorf("a guess at %s: %d, cost %+v", email, rec.Code, got)
+					}
+				}
+			}
+			if w.row("c-ada") != row {
+				t.Error("a guess that was not looked at was counted")
+			}
+		})
+	}
+}
+
+// TestP05_StaffLearn: after a day's budget staff are not given a PIN that could
+// not work; once they have lifted that, they are.
+func TestP05_StaffLearn(t *testing.T) {
+	w := newWorld(t, pins, wide)
+	for i := range 20 {
+		if i%10 == 0 {
+			w.issue("c-ada")
+		}
+		w.guess(network(i), "ada@example.com", fmt.Sprintf("%06d", i))
+	}
+	ctx, order := context.Background(), PINOrder{Client: "c-ada", By: "desk", VerifiedBy: "called back"}
+	if _, err := w.rt.IssuePIN(ctx, order); !errors.Is(err, ErrLocked) {
+		t.Fatalf("IssuePIN = %v, want %v", err, ErrLocked)
+	}
+	if err := w.rt.Unlock(ctx, "c-ada", "desk"); err != nil {
+		t.Fatal(err)
+	}
+	w.browser().from("192.0.2.1").pin("ada@example.com", w.issue("c-ada")).is(200)
+}
+
+// The notice of a PIN waits a few seconds for the PIN. If the store is so slow
+// that it may have given up, there must be no PIN that nobody is told of.
+func TestP09_SlowIssue(t *testing.T) {
+	w := newWorld(t, pins)
+	h := &held{begun: make(chan struct{}, 1), going: make(chan struct{})}
+	w.db.held.Store(h)
+	done := make(chan error)
+	go func() {
+		_, err := w.rt.IssuePIN(context.Background(), PINOrder{Client: "c-ada", By: "desk", VerifiedBy: "called back"})
+		done <- err
+	}()
+	<-h.begun
+	w.clock.advance(noticeLate)
+	close(h.going)
+	if err := <-done; !errors.Is(err, store.ErrUnknown) {
+		t.Errorf("IssuePIN = %v", err)
+	}
+	w.db.held.Store(nil)
+	if r := w.record("c-ada"); r.PINs != nil {
+		t.Error("there is a PIN that the client is not told of")
 	}
 }
 
