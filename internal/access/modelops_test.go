@@ -56,6 +56,17 @@ func (m *model) operate() {
 			m.now = m.now.Add(m.between(0, 20))
 			m.ask()
 		}
+	case n < 98:
+		for range []int{1, 1, 3}[m.rnd.IntN(3)] {
+			m.issue()
+			m.guess()
+		}
+	case n < 99:
+		m.guessAgain()
+	case m.chance(50):
+		m.stopPIN()
+	default:
+		m.unlock()
 	}
 	if m.hurry || m.chance(10) {
 		m.hurry = false
@@ -191,19 +202,27 @@ func (m *model) opened(l *mlink, in Redemption, got Session) {
 	l.state, l.nonce = Used, in.Nonce
 	m.stopLinks(NewerSignedIn)
 	m.retire(l, Used)
+	if in.Code {
+		m.wrong = 0
+	}
+	m.signedIn(l, in, got, in.Shared || l.Shared)
+}
+
+// signedIn follows the opening of a session.
+func (m *model) signedIn(l *mlink, in Redemption, got Session, shared bool) {
 	live := keep(m.sessions, func(s *msession) bool { _, over := m.over(s); return !over })
 	if len(live) >= 20 {
 		m.end(live[0], ByElsewhere)
 		m.Crowded++
 	}
-	s := &msession{hash: in.Session, made: m.now.Unix(), used: m.now.Unix(), shared: in.Shared || l.Shared}
+	s := &msession{hash: in.Session, made: m.now.Unix(), used: m.now.Unix(), shared: shared}
 	idle, absolute := m.lt.Idle, m.lt.Absolute
 	if s.shared {
 		idle, absolute = m.lt.SharedIdle, m.lt.SharedAbsolute
 	}
 	s.idle, s.dead = secs(idle), s.made+secs(absolute)
 	if got.Hash != s.hash || got.Shared != s.shared || got.Made != s.made {
-		m.failf("Redeem opened another session than was asked for")
+		m.failf("another session was opened than was asked for")
 	}
 	m.sessions, l.session = append(m.sessions, s), s
 	if !s.shared {
@@ -217,9 +236,6 @@ func (m *model) opened(l *mlink, in Redemption, got Session) {
 			m.known[b] = was[b]
 		}
 		m.known[in.Browser] = m.now.Unix()
-	}
-	if in.Code {
-		m.wrong = 0
 	}
 	m.Opened++
 }
@@ -349,6 +365,7 @@ func (m *model) change() {
 
 func (m *model) stop(link State, session End) {
 	m.stopLinks(link)
+	m.retirePIN(link)
 	for _, s := range m.sessions {
 		m.end(s, session)
 	}

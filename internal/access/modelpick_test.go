@@ -40,7 +40,9 @@ func (m *model) pass() {
 // boundary is a time, not far back, at which something ends.
 func (m *model) boundary() int64 {
 	at := m.now.Unix()
-	if l := m.anyLink(); l != nil && m.chance(50) {
+	if m.pin != nil && m.chance(20) {
+		at = []int64{m.pin.Expires, m.day + secs(pinDay)}[m.rnd.IntN(2)]
+	} else if l := m.anyLink(); l != nil && m.chance(50) {
 		at = l.Expires
 		if l.state == Used {
 			at = l.at + secs(repeatLife)

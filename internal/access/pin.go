@@ -129,14 +129,18 @@ func (r *Record) RedeemPIN(now time.Time, in Redemption) (s Session, fresh bool,
 	return s, true, Live
 }
 
-// retirePIN turns the live PIN, if there is one, into a memory.
+// retirePIN turns the PIN, if there is one, into a memory. One whose time is up
+// has expired, whatever else would end it now.
 func (r *Record) retirePIN(now time.Time, why State) *Past {
 	if r.PINs == nil || r.PINs.Live == nil {
 		return nil
 	}
-	p := r.PINs.Live
+	p, at := r.PINs.Live, max(now.Unix(), r.PINs.Live.Made)
+	if now.Unix() >= p.Expires {
+		why, at = Expired, p.Expires
+	}
 	r.PINs.Live = nil
-	r.remember(Past{Hash: p.ID, State: why, At: max(now.Unix(), p.Made), Life: p.Expires - p.Made, PIN: true})
+	r.remember(Past{Hash: p.ID, State: why, At: at, Life: p.Expires - p.Made, PIN: true})
 	return &r.Past[len(r.Past)-1]
 }
 

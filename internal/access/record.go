@@ -251,7 +251,7 @@ func (r *Record) expires() time.Time {
 	if r.PINs != nil {
 		last = max(last, r.PINs.Day+secs(pinDay))
 		if p := r.PINs.Live; p != nil {
-			last = max(last, p.Expires)
+			last = max(last, p.Expires+secs(pastLife)) // as for a link
 		}
 	}
 	for _, p := range r.Past {
@@ -283,7 +283,7 @@ func (r *Record) prune(now time.Time) {
 		return false
 	})
 	if c := r.PINs; c != nil && c.Live != nil && t >= c.Live.Expires {
-		r.retirePIN(time.Unix(c.Live.Expires, 0), Expired)
+		r.retirePIN(now, Expired)
 	}
 	r.Past = keep(r.Past, func(p Past) bool { return t < p.At+secs(pastLife) })
 	r.forget(len(r.Past) - maxPast)
