@@ -123,8 +123,8 @@ type model struct {
 	bound    int
 	wrong    int // codes
 	mpins
-	did      string
-	hurry    bool // in the middle of many steps only sessions are checked
+	did   string
+	hurry bool // in the middle of many steps only sessions are checked
 	tally
 }
 
