@@ -220,6 +220,9 @@ func (m *model) expireLinks() {
 	if m.pin != nil && m.now.Unix() >= m.pin.Expires {
 		m.retirePIN(Expired)
 	}
+	if m.pin == nil && m.row == 0 && m.now.Unix() >= m.day+86400 {
+		m.day, m.guesses = 0, 0 // what is over is not kept
+	}
 }
 
 func (m *model) retire(l *mlink, why State) {

@@ -5,6 +5,7 @@ package access
 
 import (
 	"crypto/subtle"
+	"slices"
 	"time"
 )
 
@@ -75,7 +76,7 @@ func (r *Record) LivePIN(now time.Time) (PIN, bool) {
 // UsedPIN returns the id of the PIN that this attempt has used, if its answer
 // may be asked for again.
 func (r *Record) UsedPIN(now time.Time, nonce Hash) (Hash, bool) {
-	for _, p := range r.Past {
+	for _, p := range slices.Backward(r.Past) {
 		if p.PIN && p.Nonce.is(nonce) && now.Unix() < p.At+secs(repeatLife) {
 			return p.Hash, true
 		}
@@ -111,8 +112,8 @@ func (r *Record) ReservePIN(now time.Time, id Hash) bool {
 // guess that was reserved and then found to be right, and for the repetition of
 // an answer that was lost; it is what Redeem is for links.
 func (r *Record) RedeemPIN(now time.Time, in Redemption) (s Session, fresh bool, state State) {
-	if id, used := r.UsedPIN(now, in.Nonce); used && id.is(in.Link) {
-		_, _, past := r.Look(now, id)
+	_, _, past := r.Look(now, in.Link)
+	if past.PIN && past.Nonce.is(in.Nonce) && now.Unix() < past.At+secs(repeatLife) {
 		if s, ok := r.Session(past.Session); ok && s.Over(now, in.Lifetimes) == "" {
 			return s, false, Live
 		}
@@ -124,8 +125,8 @@ func (r *Record) RedeemPIN(now time.Time, in Redemption) (s Session, fresh bool,
 	}
 	r.PINs.Row = 0
 	s = r.admit(now, in, in.Shared)
-	past := r.retirePIN(now, Used)
-	past.Nonce, past.Session = in.Nonce, s.Hash
+	used := r.retirePIN(now, Used)
+	used.Nonce, used.Session = in.Nonce, s.Hash
 	return s, true, Live
 }
 

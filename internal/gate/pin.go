@@ -125,10 +125,10 @@ func (v *visit) checkSecret(m Method, f *flow, ask *providers.Ask, c providers.C
 	}
 	pin := v.eng.pins.nobodys()
 	if r != nil && e.client.ID != "" && r.BoundTo(e.client.ID, e.bound) {
-		if id, used := r.UsedPIN(v.now, access.HashOf(f.Nonce)); used {
-			e.in.Link, e.in.Repeat = id, true
-		} else if p, ok := r.LivePIN(v.now); ok {
+		if p, ok := r.LivePIN(v.now); ok {
 			pin, e.in.Link = p, p.ID
+		} else if id, used := r.UsedPIN(v.now, access.HashOf(f.Nonce)); used {
+			e.in.Link, e.in.Repeat = id, true
 		}
 	}
 	guess, err := v.eng.pins.stretch(ctx, c.Secret, pin.Salt)
