@@ -53,6 +53,7 @@ func everyPage(t testing.TB) *catalogue {
 	c.opening()
 	c.dead()
 	c.stopping()
+	c.pins()
 	c.signedIn()
 	c.ended()
 	c.broken()
@@ -273,6 +274,7 @@ func (c *catalogue) hard() {
 	c.add("hard-used", other.get(link(m)))
 	c.add("hard-here", v.get("/sign-in"))
 	c.add("hard-help", v.get("/sign-in/help"))
+	c.add("hard-pin", other.send(other.get("/sign-in/pin"), "/sign-in/pin", "email", email, "pin", "xxxxxx"))
 }
 
 // TestEveryPageIsInTheCatalogue keeps the catalogue whole: a page that is not

@@ -78,6 +78,30 @@ func (linkMethod) Continue(_ context.Context, r providers.Request) (providers.St
 	return providers.Step{SendLink: &providers.SendLink{Address: r.Fields["email"], Life: 24 * time.Hour}}, nil, nil
 }
 
+// pinMethod is providers/pin without Caddy.
+type pinMethod struct{}
+
+func (pinMethod) Describe() providers.Description {
+	return providers.Description{Text: "pin", Life: 24 * time.Hour, Digits: 6}
+}
+
+func (pinMethod) Start(context.Context, providers.Request) (providers.Step, error) {
+	return providers.Step{Ask: &providers.Ask{Fields: []providers.Field{
+		{Name: "email", Kind: providers.Email}, {Name: "pin", Kind: providers.Digits},
+	}}}, nil
+}
+
+func (pinMethod) Continue(_ context.Context, r providers.Request) (providers.Step, *providers.Claim, error) {
+	typed := strings.ReplaceAll(r.Fields["pin"], " ", "")
+	switch len(typed) {
+	case 6:
+		return providers.Step{CheckSecret: &providers.CheckSecret{Address: r.Fields["email"], Secret: typed}}, nil, nil
+	case 8:
+		return providers.Step{}, nil, &providers.Denial{Reason: "pin.code", Field: "pin"}
+	}
+	return providers.Step{}, nil, &providers.Denial{Reason: "pin.shape", Field: "pin"}
+}
+
 const clients = `id,email,name,portal_access
 c-ada,ada@example.com,Ada Lovelace,yes
 c-bob,bob@example.com,Bob Stone,yes
@@ -93,7 +117,7 @@ func openHouse(t testing.TB, practice ui.Practice, reveal bool) *house {
 	server := httptest.NewServer(http.HandlerFunc(h.serve))
 	h.url = server.URL
 	h.rt = gate.NewRuntime(gate.Options{
-		Gate: "main", Now: h.now,
+		Gate: "main", Now: h.now, PIN: gate.Stretch{Passes: 1, KiB: 8},
 		Secret: func(context.Context) ([]byte, error) { return []byte("0123456789abcdef0123456789abcdef"), nil },
 		Open: func(context.Context) (store.Backend, error) {
 			db, err := bolt.Open(filepath.Join(t.TempDir(), "gate.db"), bolt.Options{Now: h.now})
@@ -116,7 +140,7 @@ func openHouse(t testing.TB, practice ui.Practice, reveal bool) *house {
 		Name: "main", PublicURL: origin, Path: "/sign-in", UI: pages, Reveal: reveal,
 		Session: access.Lifetimes{Idle: 30 * time.Minute, Absolute: 12 * time.Hour, SharedIdle: 10 * time.Minute, SharedAbsolute: time.Hour},
 		Limits:  gate.Limits{Requests: lots, Unknown: lots, Mails: lots},
-		Methods: []gate.Method{{Name: "magic_link", Authenticator: linkMethod{}}},
+		Methods: []gate.Method{{Name: "magic_link", Authenticator: linkMethod{}}, {Name: "pin", Authenticator: pinMethod{}}},
 		Sender:  h.rt.Outbox(), Log: zap.NewNop(),
 	}
 	h.onFile(clients)

@@ -1,0 +1,64 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package browsertest
+
+import (
+	"context"
+	"time"
+
+	"github.com/portalgate/portalgate/internal/gate"
+)
+
+// issue has staff make a PIN.
+func (h *house) issue(client string) string {
+	h.t.Helper()
+	p, err := h.rt.IssuePIN(context.Background(), gate.PINOrder{Client: client, By: "desk", VerifiedBy: "called back"})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return p.PIN
+}
+
+// pins is signing in by a PIN, and stopping one.
+func (c *catalogue) pins() {
+	h := openHouse(c.t, willow(), false)
+	v := h.visitor()
+	form := c.add("pin", v.get("/sign-in/pin"))
+	try := func(pin string) *shown {
+		return v.send(form, "/sign-in/pin", "email", "ada@example.com", "pin", pin)
+	}
+	c.add("pin-shape", try("12 34"))
+	c.add("pin-code", try("1234 5678"))
+	h.issue("c-ada")
+	c.add("pin-no", try("xxxxxx")) // never right
+	for range 5 {
+		try("xxxxxx")
+	}
+	c.add("pin-wait", try("xxxxxx"))
+	c.add("code-pin", v.send(v.ask("ada@example.com"), "/sign-in/code", "code", "123 456"))
+
+	here := h.visitor()
+	here.signIn("bob@example.com", 1)
+	c.add("pin-switch", here.send(here.get("/sign-in/pin"), "/sign-in/pin", "email", "cleo@example.com", "pin", "123456"))
+
+	other := h.visitor()
+	h.advance(10 * time.Second)
+	issued := h.notice("ada@example.com", 1)
+	c.mails += issued.Subject + issued.Text
+	stop := c.add("stop-pin", other.get(stopOf(issued)))
+	c.add("stop-pin-wrong", other.send(stop, "/sign-in/stop", "email", "bob@example.com"))
+	c.add("stop-pin-done", other.send(stop, "/sign-in/stop", "email", "ada@example.com"))
+
+	pin := h.issue("c-cleo")
+	user := h.visitor()
+	user.send(user.get("/sign-in/pin"), "/sign-in/pin", "email", "cleo@example.com", "pin", pin)
+	h.advance(10 * time.Second)
+	for n := range 2 {
+		m := h.notice("cleo@example.com", n+1)
+		c.mails += m.Subject + m.Text
+		if m.Subject == "A PIN was made for your Client Portal" {
+			c.add("stop-pin-late", other.get(stopOf(m)))
+		}
+	}
+}
