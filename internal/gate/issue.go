@@ -94,7 +94,7 @@ func (rt *Runtime) IssuePIN(ctx context.Context, o PINOrder) (IssuedPIN, error) 
 		return IssuedPIN{}, err
 	}
 	tag := e.records.Tag(who.ID)
-	queued := rt.o.Now()
+	queued := rt.now()
 	// The notice is queued first, and dropped if there is no such PIN: no PIN
 	// works of which the client is not told.
 	if who.EmailOK {
@@ -109,7 +109,7 @@ func (rt *Runtime) IssuePIN(ctx context.Context, o PINOrder) (IssuedPIN, error) 
 		if r.PINsClosed(now) {
 			return ErrLocked
 		}
-		if rt.o.Now().Sub(queued) > noticeWait-time.Second {
+		if rt.now().Sub(queued) > noticeWait-time.Second {
 			return store.ErrUnknown // the notice may be given up already: fail closed
 		}
 		expires = now.Add(d.Life)
