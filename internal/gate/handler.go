@@ -193,7 +193,8 @@ func (v *visit) forward(who *session.Visitor, next Next) error {
 	assertion.Attach(v.r.Header, token, claims, !v.AssertionOnly)
 	if who == nil {
 		v.settle(wasPublic)
-		return next(&cleaner{ResponseWriter: v.w}, v.r)
+		ctx := withPassage(v.r.Context(), Passage{Gate: v.Name})
+		return next(&cleaner{ResponseWriter: v.w}, v.r.WithContext(ctx))
 	}
 	long := staysOpen(v.r)
 	if !long && !matchesAny(v.passive, v.path) {
@@ -208,7 +209,7 @@ func (v *visit) forward(who *session.Visitor, next Next) error {
 	if v.r.ContentLength != 0 { // the server may have wrapped an empty body
 		defer stopReading(ctx, v.w)()
 	}
-	return next(&cleaner{ResponseWriter: v.w, session: ctx}, v.r.WithContext(ctx))
+	return next(&cleaner{ResponseWriter: v.w, session: ctx}, v.r.WithContext(withPassage(ctx, Passage{Gate: v.Name, SignedIn: true})))
 }
 
 // stopReading stops the reading of a request's body when ctx is done. Whoever
