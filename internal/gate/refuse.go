@@ -5,13 +5,13 @@ package gate
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
 
 	"go.uber.org/zap"
 
+	"github.com/portalgate/portalgate/internal/reply"
 	"github.com/portalgate/portalgate/internal/ui"
 )
 
@@ -40,7 +40,7 @@ func (v *visit) unknown(err error) {
 // unauthorized tells a program that it is not signed in, and where to.
 func (v *visit) unauthorized() {
 	v.w.Header().Set("WWW-Authenticate", "Portalgate")
-	v.problemWith(http.StatusUnauthorized, "sign-in", "You are not signed in.", map[string]any{
+	reply.Problem(v.w, v.r, http.StatusUnauthorized, "sign-in", "You are not signed in.", map[string]any{
 		"sign_in": v.issuer + v.Path + returnQuery(v.referrer()),
 	})
 }
@@ -73,26 +73,7 @@ func (v *visit) lateForm() {
 	}})
 }
 
-// problem answers a program (RFC 9457).
-func (v *visit) problem(status int, kind, title string) { v.problemWith(status, kind, title, nil) }
-
-func (v *visit) problemWith(status int, kind, title string, more map[string]any) {
-	doc := map[string]any{"type": "urn:portalgate:problem:" + kind, "title": title, "status": status}
-	for k, m := range more {
-		doc[k] = m
-	}
-	v.json(status, "application/problem+json", doc)
-}
-
-func (v *visit) json(status int, kind string, doc any) {
-	h := v.w.Header()
-	h.Set("Content-Type", kind)
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	v.w.WriteHeader(status)
-	if v.r.Method != http.MethodHead {
-		_ = json.NewEncoder(v.w).Encode(doc) // the client may be gone
-	}
+// problem answers a program.
+func (v *visit) problem(status int, kind, title string) {
+	reply.Problem(v.w, v.r, status, kind, title, nil)
 }

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/reply"
 	"github.com/portalgate/portalgate/internal/session"
 	"github.com/portalgate/portalgate/internal/store"
 	"github.com/portalgate/portalgate/internal/ui"
@@ -41,11 +42,11 @@ func (v *visit) sessionState() {
 		return
 	}
 	if !who.SignedIn() {
-		v.json(http.StatusOK, "application/json", map[string]any{"signed_in": false})
+		reply.JSON(v.w, v.r, http.StatusOK, map[string]any{"signed_in": false})
 		return
 	}
 	idle, absolute := who.Session.Ends(v.Session)
-	v.json(http.StatusOK, "application/json", map[string]any{
+	reply.JSON(v.w, v.r, http.StatusOK, map[string]any{
 		"signed_in": true, "method": who.Session.Method,
 		// For a page that was left open: whether it is still the same client.
 		"client":          session.ID(access.Hash(who.Tag)),
