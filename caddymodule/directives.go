@@ -16,6 +16,8 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("portalgate", httpcaddyfile.Before, "basic_auth")
 	httpcaddyfile.RegisterDirective("portalgate_inbox", parseInbox)
 	httpcaddyfile.RegisterDirectiveOrder("portalgate_inbox", httpcaddyfile.Before, "respond")
+	httpcaddyfile.RegisterDirective("portalgate_staff", parseStaff)
+	httpcaddyfile.RegisterDirectiveOrder("portalgate_staff", httpcaddyfile.Before, "respond") // after whatever authenticates
 }
 
 // parseHandler reads the handler. It takes no matcher. Syntax:
@@ -70,6 +72,51 @@ func parseInbox(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	return h.NewRoute(nil, &inbox), nil
 }
 
+// parseStaff reads the staff's desk. Syntax:
+//
+//	portalgate_staff [<name>] {
+//		staff_gate  <name>
+//		client_cert
+//		allow       <id>...
+//	}
+func parseStaff(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // consume directive name
+	var s Staff
+	var err error
+	if s.Gate, err = gateArg(h, "its addresses are relative to where it is mounted; write: handle_path /desk/* { portalgate_staff }"); err != nil {
+		return nil, err
+	}
+	err = block(h.Dispenser, "portalgate_staff", map[string]func() error{
+		"staff_gate": func() error { return one(h.Dispenser, &s.StaffGate, "staff") },
+		"client_cert": func() error {
+			if h.NextArg() {
+				return h.Errf("client_cert takes nothing; %q is too much", h.Val())
+			}
+			s.ClientCert = true
+			return nil
+		},
+		"allow": func() error {
+			ids := h.RemainingArgs()
+			if len(ids) == 0 {
+				return h.Err("allow takes one id or more: allow desk@willow.example")
+			}
+			s.Allow = append(s.Allow, ids...)
+			return nil
+		},
+	}, "allow")
+	if err != nil {
+		return nil, err
+	}
+	gates, err := gatesOf(h)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.check(gates); err != nil {
+		return nil, h.WrapErr(err)
+	}
+	return h.NewRoute(nil, &s), nil
+}
+
 // gateArg reads the name of a gate, which the global options must have. why
 // says why there is no matcher.
 func gateArg(h httpcaddyfile.Helper, why string) (string, error) {
@@ -82,14 +129,23 @@ func gateArg(h httpcaddyfile.Helper, why string) (string, error) {
 	case len(args) > 1:
 		return "", h.Errf("%s takes the name of one gate at most; %q is too much", directive, args[1])
 	}
+	gates, err := gatesOf(h)
+	if err != nil {
+		return "", err
+	}
+	if want := cmp.Or(name, defaultGate); gates[want] == nil {
+		return "", h.WrapErr(noGate(want, gates))
+	}
+	return name, nil
+}
+
+// gatesOf returns the gates of the global options.
+func gatesOf(h httpcaddyfile.Helper) (map[string]*Gate, error) {
 	var app App
 	if o, ok := h.Option("portalgate").(httpcaddyfile.App); ok {
 		if err := json.Unmarshal(o.Value, &app); err != nil {
-			return "", h.WrapErr(err)
+			return nil, h.WrapErr(err)
 		}
 	}
-	if want := cmp.Or(name, defaultGate); app.Gates[want] == nil {
-		return "", h.WrapErr(noGate(want, app.Gates))
-	}
-	return name, nil
+	return app.Gates, nil
 }

@@ -53,7 +53,7 @@ var linkEvents = []string{"asked", "sent", "not_sent", "retried", "used", "stopp
 // limitNames are the limits, as the keys begin under which is counted.
 var limitNames = []string{
 	"ask-browser", "ask-network", "unknown-browser", "unknown-network", "mail-minute", "mail-hour", "mail-day",
-	"code", "code-browser", "code-network", "stop", "pin-guesser", "pin-browser", "pin-network",
+	"code", "code-browser", "code-network", "stop", "pin-guesser", "pin-browser", "pin-network", "staff-pin",
 }
 
 func newMeter(rt *Runtime) *meter {

@@ -1,0 +1,163 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package staff is the front desk: what the people of a practice do for their
+// clients, as a JSON API. A [Rule] says who they are, and a [Desk] serves them.
+//
+// It refuses everything to everybody else, alike and before it looks at what
+// was asked for, and it writes down who asked for what. It decides nothing
+// about clients: that is done by the gate it is the desk of.
+package staff
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/portalgate/portalgate/internal/gate"
+	"github.com/portalgate/portalgate/internal/reply"
+	"github.com/portalgate/portalgate/internal/ui"
+)
+
+// Gate is the gate that a desk is of; [gate.Runtime] is one.
+type Gate interface {
+	// AllowPIN counts a PIN that by is about to make. wait is zero if that is
+	// within the limit, else how long until one would be.
+	AllowPIN(ctx context.Context, by string) (wait time.Duration, err error)
+	IssuePIN(ctx context.Context, o gate.PINOrder) (gate.IssuedPIN, error)
+	VoidPIN(ctx context.Context, client, by string) error
+	Unlock(ctx context.Context, client, by string) error
+	// Audit writes down what happened.
+	Audit(what string, fields ...zap.Field)
+}
+
+// Options is what a Desk needs.
+type Options struct {
+	Gate Gate
+	Rule Rule
+	// UI has the texts, and knows whose they are.
+	UI  *ui.UI
+	Log *zap.Logger
+}
+
+// Desk serves the staff of one gate. It may be used concurrently.
+type Desk struct {
+	Options
+	routes []route
+	mux    *http.ServeMux
+}
+
+// New returns the desk of a gate.
+func New(o Options) *Desk {
+	d := &Desk{Options: o, mux: http.NewServeMux()}
+	d.routes = d.table()
+	methods := make(map[string][]string)
+	for _, rt := range d.routes {
+		methods[rt.path] = append(methods[rt.path], rt.method)
+		d.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
+			rt.serve(&visit{Desk: d, w: w.(*noted), r: r})
+		})
+	}
+	for p, allowed := range methods {
+		slices.Sort(allowed)
+		d.mux.HandleFunc(p, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+			reply.Problem(w, r, http.StatusMethodNotAllowed, "method", "This address does not take that method.", nil)
+		})
+	}
+	d.mux.HandleFunc("/", noSuchAddress)
+	return d
+}
+
+func noSuchAddress(w http.ResponseWriter, r *http.Request) {
+	reply.Problem(w, r, http.StatusNotFound, "address", "There is nothing at this address.", nil)
+}
+
+// Routes lists every route as method and path, below the place where the desk
+// is mounted.
+func (d *Desk) Routes() []string {
+	var all []string
+	for _, rt := range d.routes {
+		all = append(all, rt.method+" "+rt.path)
+	}
+	return all
+}
+
+// Front is what the server in front knows of a request.
+type Front struct {
+	Claim
+	// IP is where it comes from, proxies the operator trusts taken into account.
+	IP netip.Addr
+	// HTTPS reports whether it came over TLS, to here or to such a proxy.
+	HTTPS bool
+}
+
+var crossOrigin = http.NewCrossOriginProtection()
+
+// ServeHTTP serves one of the staff, and refuses everybody else. The path of r
+// is relative to where the desk is mounted.
+func (d *Desk) ServeHTTP(w http.ResponseWriter, r *http.Request, f Front) {
+	out := &noted{ResponseWriter: w}
+	switch {
+	case r.TLS != nil && !r.TLS.HandshakeComplete || r.Header.Get("Early-Data") == "1":
+		// What can be replayed, by whoever has seen it, is not taken.
+		out.WriteHeader(http.StatusTooEarly)
+		return
+	case !f.HTTPS && !loopback(r.Host):
+		// Another site's name can be made to point here, and its page is then of
+		// the same origin as the desk (DNS rebinding). Over TLS the certificate
+		// has kept it out; without, only this machine is served, by name.
+		reply.Problem(out, r, http.StatusMisdirectedRequest, "host", "Without TLS the desk can be reached as localhost only.", nil)
+		return
+	}
+	id, because := d.Rule.Who(f.Claim)
+	if id == "" {
+		d.Gate.Audit("staff_refused", zap.String("because", because), zap.String("claims", claims(f.Claim)),
+			zap.String("method", r.Method), zap.String("from", f.IP.String()))
+		reply.Problem(out, r, http.StatusForbidden, "not-staff", "This is for staff.", nil)
+		return
+	}
+	out.by = id
+	defer func() {
+		d.Gate.Audit("staff_request", zap.String("by", id), zap.String("route", out.route), zap.String("client", out.client),
+			zap.Int("status", out.status), zap.String("from", f.IP.String()))
+	}()
+	if err := crossOrigin.Check(r); err != nil {
+		reply.Problem(out, r, http.StatusForbidden, "origin", "Another website sent this.", nil)
+		return
+	}
+	if p := r.URL.Path; p == "" || path.Clean(p) != p && path.Clean(p)+"/" != p { // the mux would redirect, and not know where to
+		noSuchAddress(out, r)
+		return
+	}
+	d.mux.ServeHTTP(out, r)
+}
+
+// claims is whom a refused request is from, as far as anybody has said so, cut
+// to a length that a log can bear.
+func claims(c Claim) string {
+	id := c.User
+	if id == "" {
+		id = certified(c.TLS)
+	}
+	return id[:min(len(id), maxID)]
+}
+
+// noted is an answer of which is noted what it was, for the audit log.
+type noted struct {
+	http.ResponseWriter
+	by            string // who asks
+	route, client string
+	status        int
+}
+
+func (n *noted) WriteHeader(status int) {
+	n.status = status
+	n.ResponseWriter.WriteHeader(status)
+}
