@@ -14,6 +14,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/portalgate/portalgate/internal/assertion"
+	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/gate"
 	"github.com/portalgate/portalgate/internal/store"
 )
 
@@ -24,6 +26,8 @@ func init() { caddy.RegisterModule(adminAPI{}) }
 //
 //	GET  /portalgate/<gate>/keys         the keys that sign assertions
 //	POST /portalgate/<gate>/keys/rotate  {"compromised": true}, or nothing
+//	POST /portalgate/<gate>/pins         {"email": "…", "verified_by": "…"}
+//	POST /portalgate/<gate>/unlock       {"email": "…"}, or {"id": "…"}
 //
 // It has no Provision: an admin endpoint stays where the configuration it came
 // with was refused, and would then serve gates that never started. Each
@@ -43,6 +47,8 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: "/portalgate/{gate}/keys", Handler: gateRoute(http.MethodGet, listKeys)},
 		{Pattern: "/portalgate/{gate}/keys/rotate", Handler: gateRoute(http.MethodPost, rotateKeys)},
+		{Pattern: "/portalgate/{gate}/pins", Handler: gateRoute(http.MethodPost, issuePIN)},
+		{Pattern: "/portalgate/{gate}/unlock", Handler: gateRoute(http.MethodPost, unlock)},
 	}
 }
 
@@ -130,7 +136,9 @@ func decodeBody(r *http.Request, into any) error {
 // answerable is the answer to a call that went wrong. Whoever asked learns what
 // they can do about it; Caddy logs the whole error.
 //
-//   - 409 if what was asked for has to wait
+//   - 404 if nobody on file is meant
+//   - 409 if what was asked for has to wait, or cannot be done for this client
+//   - 422 if it was not said how a caller was made sure of
 //   - 503 if the store cannot tell
 //   - 500 for all else
 func answerable(err error) error {
@@ -139,6 +147,18 @@ func answerable(err error) error {
 	}
 	if early, ok := errors.AsType[*assertion.TooSoonError](err); ok {
 		return apiError(http.StatusConflict, early)
+	}
+	for _, told := range []struct {
+		err    error
+		status int
+	}{
+		{directory.ErrNotFound, http.StatusNotFound},
+		{gate.ErrNoAccess, http.StatusConflict}, {gate.ErrNoPIN, http.StatusConflict}, {gate.ErrLocked, http.StatusConflict},
+		{gate.ErrNotVerified, http.StatusUnprocessableEntity},
+	} {
+		if errors.Is(err, told.err) {
+			return apiError(told.status, told.err)
+		}
 	}
 	if errors.Is(err, store.ErrUnknown) {
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err,

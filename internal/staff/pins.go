@@ -90,7 +90,6 @@ func (v *visit) make(o gate.PINOrder) {
 
 // change does something about the client that the path names.
 func (v *visit) change(do func(ctx context.Context, client, by string) error) {
-	v.w.route = v.r.Pattern
 	if v.r.Method != http.MethodDelete && !v.read(&struct{}{}) {
 		return
 	}

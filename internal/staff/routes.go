@@ -71,7 +71,6 @@ const maxBody = 16 << 10
 // that happens to be JSON, is refused by its type: those a page of another site
 // may send without asking.
 func (v *visit) read(into any) bool {
-	v.w.route = v.r.Pattern
 	kind, _, err := mime.ParseMediaType(v.r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/json" {
 		reply.Problem(v.w, v.r, http.StatusUnsupportedMediaType, "media-type", "Send JSON, as application/json.", nil)

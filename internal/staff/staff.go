@@ -61,7 +61,9 @@ func New(o Options) *Desk {
 	for _, rt := range d.routes {
 		methods[rt.path] = append(methods[rt.path], rt.method)
 		d.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
-			rt.serve(&visit{Desk: d, w: w.(*noted), r: r})
+			n := w.(*noted)
+			n.route = rt.method + " " + rt.path
+			rt.serve(&visit{Desk: d, w: n, r: r})
 		})
 	}
 	for p, allowed := range methods {
