@@ -252,6 +252,8 @@ func (b *browser) post(url, body string, more ...string) (int, string) {
 		switch more[i] {
 		case "basic":
 			req.SetBasicAuth(more[i+1], "correct horse")
+		case "method":
+			req.Method = more[i+1]
 		case "Host":
 			req.Host = more[i+1]
 		default:
