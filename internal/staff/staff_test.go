@@ -1,0 +1,197 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package staff
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/gate"
+	"github.com/portalgate/portalgate/internal/store"
+	"github.com/portalgate/portalgate/internal/ui"
+)
+
+// TestC01_Who is the rule of who is staff, case by case. The attack is always
+// the same: somebody whom an authenticator did vouch for, as a client.
+func TestC01_Who(t *testing.T) {
+	cert := func(name string) *tls.ConnectionState {
+		c := &x509.Certificate{Subject: pkix.Name{CommonName: name}}
+		return &tls.ConnectionState{PeerCertificates: []*x509.Certificate{c}, VerifiedChains: [][]*x509.Certificate{{c}}}
+	}
+	forged := cert("desk")
+	forged.VerifiedChains = nil
+	in, by := gate.Passage{Gate: "staff", SignedIn: true}, gate.Passage{Gate: "staff"}
+	client, public := gate.Passage{Gate: "main", SignedIn: true}, gate.Passage{Gate: "main"}
+	through := func(p ...gate.Passage) []gate.Passage { return p }
+	open, behind, certs := Rule{}, Rule{Gate: "staff"}, Rule{ClientCert: true}
+	for _, tc := range []struct {
+		rule        Rule
+		claim       Claim
+		id, because string
+	}{
+		{open, Claim{}, "", "nobody"},
+		{open, Claim{User: "desk"}, "desk", ""},
+		{open, Claim{User: "desk", Afterwards: true}, "", "error_page"},
+		{open, Claim{User: "desk", Passages: through(client)}, "", "gate"},
+		{open, Claim{User: "desk", Passages: through(public)}, "", "gate"},
+		{open, Claim{User: "desk", TLS: cert("other")}, "desk", ""},
+		{open, Claim{TLS: cert("desk")}, "", "nobody"},
+		{open, Claim{User: strings.Repeat("x", 129)}, "", "id"},
+		{open, Claim{User: "desk\nby=boss"}, "", "id"},
+		{open, Claim{User: "desk\xff"}, "", "id"},
+		{behind, Claim{User: "desk"}, "desk", ""},
+		{behind, Claim{User: "desk", Passages: through(in)}, "desk", ""},
+		{behind, Claim{User: "desk", Passages: through(by)}, "", "not_signed_in"},
+		{behind, Claim{User: "desk", Passages: through(by, in)}, "desk", ""},
+		{behind, Claim{User: "desk", Passages: through(client, in)}, "", "gate"},
+		{behind, Claim{User: "desk", Passages: through(in, client)}, "", "gate"},
+		{behind, Claim{User: "desk", Passages: through(in, public)}, "", "gate"},
+		{behind, Claim{Passages: through(in)}, "", "nobody"},
+		{certs, Claim{User: "desk"}, "", "no_certificate"},
+		{certs, Claim{User: "desk", TLS: forged}, "", "no_certificate"},
+		{certs, Claim{User: "desk", TLS: new(tls.ConnectionState)}, "", "no_certificate"},
+		{certs, Claim{User: "other", TLS: cert("desk")}, "desk", ""},
+		{certs, Claim{TLS: cert("")}, "", "no_certificate"},
+		{certs, Claim{TLS: cert("desk"), Passages: through(client)}, "", "gate"},
+		{Rule{Allow: []string{"desk", "boss"}}, Claim{User: "boss"}, "boss", ""},
+		{Rule{Allow: []string{"desk"}}, Claim{User: "DESK"}, "", "not_allowed"},
+		{Rule{Allow: []string{"desk"}, ClientCert: true}, Claim{User: "desk", TLS: cert("cook")}, "", "not_allowed"},
+	} {
+		if id, because := tc.rule.Who(tc.claim); id != tc.id || because != tc.because {
+			t.Errorf("%+v.Who(%+v) = %q, %q, want %q, %q", tc.rule, tc.claim, id, because, tc.id, tc.because)
+		}
+	}
+}
+
+// scripted is a gate that does as it is told.
+type scripted struct {
+	wait         time.Duration
+	counted, err error
+	order        gate.PINOrder
+	made         int
+	done         []string
+	audit        []string
+}
+
+func (s *scripted) AllowPIN(context.Context, string) (time.Duration, error) { return s.wait, s.counted }
+
+func (s *scripted) IssuePIN(_ context.Context, o gate.PINOrder) (gate.IssuedPIN, error) {
+	s.made++
+	s.order = o
+	return gate.IssuedPIN{PIN: "042137", Expires: time.Date(2026, 11, 27, 12, 0, 0, 5, time.UTC), Client: directory.Client{ID: "c-ada", Email: "ada@example.com"}}, s.err
+}
+
+func (s *scripted) VoidPIN(_ context.Context, client, by string) error {
+	s.done = append(s.done, "void "+client+" by "+by)
+	return s.err
+}
+
+func (s *scripted) Unlock(_ context.Context, client, by string) error {
+	s.done = append(s.done, "unlock "+client+" by "+by)
+	return s.err
+}
+
+func (s *scripted) Audit(what string, _ ...zap.Field) { s.audit = append(s.audit, what) }
+
+func (s *scripted) desk(t *testing.T) *Desk {
+	u, err := ui.New(ui.Practice{Name: "Willow", Phone: "1", From: "a@example.com", PublicURL: &url.URL{Scheme: "https", Host: "portal.example.com"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(Options{Gate: s, UI: u, Log: zap.NewNop()})
+}
+
+func ask(d *Desk, user, method, path, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, "https://staff.example.com"+path, strings.NewReader(body))
+	r.TLS.HandshakeComplete = true
+	r.Header.Set("Content-Type", "application/json; charset=utf-8")
+	w := httptest.NewRecorder()
+	d.ServeHTTP(w, r, Front{Claim: Claim{User: user}, HTTPS: true})
+	return w
+}
+
+// TestAnswers holds each thing that can go wrong to what is answered.
+func TestAnswers(t *testing.T) {
+	const good = `{"email":"ada@example.com","verified_by":"x"}`
+	unknown := fmt.Errorf("reading: %w", store.ErrUnknown)
+	for _, tc := range []struct {
+		name       string
+		gate       scripted
+		status     int
+		kind       string
+		retryAfter string
+		made       int
+	}{
+		{"made", scripted{}, 200, `"pin":"042137"`, "", 1},
+		{"too many", scripted{wait: 5500 * time.Millisecond}, 429, "too-many", "6", 0},
+		{"it cannot be counted: fail closed", scripted{counted: unknown}, 503, "unavailable", "2", 0},
+		{"not on file", scripted{err: directory.ErrNotFound}, 404, "not-on-file", "", 1},
+		{"access is off", scripted{err: gate.ErrNoAccess}, 409, "no-access", "", 1},
+		{"no PINs", scripted{err: gate.ErrNoPIN}, 409, "no-pin", "", 1},
+		{"locked", scripted{err: gate.ErrLocked}, 409, "Unlock the client first", "", 1},
+		{"not verified", scripted{err: gate.ErrNotVerified}, 422, `"field":"verified_by"`, "", 1},
+		{"the store cannot tell", scripted{err: unknown}, 503, "unavailable", "2", 1},
+		{"a bug", scripted{err: fmt.Errorf("secret detail")}, 500, "problem:failed", "", 1},
+	} {
+		w := ask(tc.gate.desk(t), "desk", "POST", "/api/v1/pins", good)
+		body := w.Body.String()
+		if w.Code != tc.status || !strings.Contains(body, tc.kind) || w.Header().Get("Retry-After") != tc.retryAfter || tc.gate.made != tc.made {
+			t.Errorf("%s: %d %s, Retry-After %q, made %d", tc.name, w.Code, body, w.Header().Get("Retry-After"), tc.gate.made)
+		}
+		if w.Code != 200 && strings.Contains(body, "042137") || strings.Contains(body, "detail") || w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: tells too much, or may be kept: %s %v", tc.name, body, w.Header())
+		}
+		if !slices.Equal(tc.gate.audit, []string{"staff_request"}) {
+			t.Errorf("%s: audited as %q", tc.name, tc.gate.audit)
+		}
+	}
+}
+
+// TestEveryRoute walks the router: what a route does it does in the name of who
+// asks, and for nobody else. A route that is added is in it.
+func TestEveryRoute(t *testing.T) {
+	s := new(scripted)
+	d := s.desk(t)
+	if len(d.Routes()) == 0 {
+		t.Fatal("no routes")
+	}
+	refused := ask(d, "", "GET", "/", "").Body.String()
+	for _, rt := range d.Routes() {
+		method, path, _ := strings.Cut(rt, " ")
+		path = strings.ReplaceAll(path, "{id}", "c-ada")
+		if w := ask(d, "", method, path, "{}"); w.Code != 403 || w.Body.String() != refused || s.made+len(s.done) != 0 {
+			t.Errorf("%s for nobody: %d %s", rt, w.Code, w.Body)
+		}
+		r := httptest.NewRequest(method, "https://staff.example.com"+path, nil)
+		w := httptest.NewRecorder() // with a handshake that is not over
+		r.TLS.HandshakeComplete = false
+		if d.ServeHTTP(w, r, Front{Claim: Claim{User: "desk"}, HTTPS: true}); w.Code != 425 {
+			t.Errorf("%s as early data: %d", rt, w.Code)
+		}
+		if w := ask(d, "desk", "PATCH", path, "{}"); w.Code != 405 || w.Header().Get("Allow") == "" {
+			t.Errorf("PATCH %s: %d", path, w.Code)
+		}
+	}
+	for _, rt := range []string{"POST /api/v1/clients/c-ada/pin", "DELETE /api/v1/clients/c-ada/pin", "POST /api/v1/clients/c-ada/unlock"} {
+		method, path, _ := strings.Cut(rt, " ")
+		if w := ask(d, "desk", method, path, `{}`); w.Code >= 300 {
+			t.Errorf("%s: %d %s", rt, w.Code, w.Body)
+		}
+	}
+	if want := []string{"void c-ada by desk", "unlock c-ada by desk"}; !slices.Equal(s.done, want) || s.order.By != "desk" || s.order.Client != "c-ada" {
+		t.Errorf("done %q, order %+v", s.done, s.order)
+	}
+}
