@@ -62,6 +62,16 @@ func TestDesk(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d with %q", tc.name, status, body, tc.status, tc.says)
 		}
 	}
+	// What the desk told is typed.
+	_, body := b.post(desk+pins, good, "basic", "desk")
+	var told staff.Told
+	if err := json.Unmarshal([]byte(body), &told); err != nil {
+		t.Fatal(err)
+	}
+	client := o.browser()
+	client.send(client.get(told.Page), "/sign-in/pin", "email", told.Email, "pin", told.PIN)
+	client.isSignedIn()
+
 	// A site without a name answers to every name.
 	nameless := "http://127.0.0.1:" + o.nameless()
 	for host, want := range map[string]int{
