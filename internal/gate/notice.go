@@ -99,7 +99,8 @@ func (e *engine) tell(ctx context.Context, c *Config, now time.Time, l letter) (
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendTime)
 	defer cancel()
-	return to.ID, c.Sender.Send(ctx, m)
+	_, err = c.Sender.Send(ctx, m)
+	return to.ID, err
 }
 
 // stranger returns whom a stop token names.

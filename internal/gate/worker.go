@@ -153,7 +153,8 @@ func (e *engine) sendLink(ctx context.Context, c *Config, it store.Item, l lette
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendTime)
 	defer cancel()
-	return client.ID, c.Sender.Send(ctx, m)
+	_, err = c.Sender.Send(ctx, m)
+	return client.ID, err
 }
 
 // compose writes the mail for a link. Neither it nor its secrets are kept.

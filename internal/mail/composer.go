@@ -49,7 +49,7 @@ var (
 )
 
 // envelope is what every mail has, whatever it says.
-type envelope struct{ id, to, first, stop string }
+type envelope struct{ kind, id, to, first, stop string }
 
 // letter makes l a message: greets the client first and signs last. It refuses
 // input that could break out of a header or a line; the errors name the field,
@@ -76,6 +76,7 @@ func (c *Composer) letter(e envelope, l letter) (Message, error) {
 		FromName: c.practice.Name,
 		From:     c.practice.From,
 		To:       e.to,
+		Kind:     e.kind,
 		Subject:  l.Subject,
 		Text:     l.text(),
 		HTML:     html,

@@ -33,7 +33,7 @@ func (c *Composer) NewBrowser(n Notice) (Message, error) {
 		return Message{}, errors.New("notice has no time")
 	}
 	say := func(key string) string { return c.ui.Text(key, slots) }
-	return c.letter(envelope{n.ID, n.To, n.First, n.Stop}, letter{
+	return c.letter(envelope{"notice", n.ID, n.To, n.First, n.Stop}, letter{
 		Subject: say("notice.new.subject"),
 		Preview: say("notice.you"),
 		Parts: []part{
