@@ -49,6 +49,20 @@ const methods = "portalgate.sign_in"
 //		}
 //		clients file <csv>
 //		mail    outbox
+//		mail    smtp {
+//			host     <name>[:<port>]
+//			user     <name>
+//			password <placeholder>
+//			tls      starttls|implicit|none
+//			from     <address>
+//		}
+//		mail    mailgun {
+//			domain      <name>
+//			api_key     <placeholder>
+//			from        <address>
+//			region      us|eu
+//			api_base    <url>
+//		}
 //		sign_in <method> {
 //			...
 //		}
@@ -149,15 +163,7 @@ func (g *Gate) unmarshal(d *caddyfile.Dispenser) error {
 				return nil
 			}})
 		},
-		"mail": func() error {
-			return kind(d, map[string]func(args []string) error{"outbox": func(args []string) error {
-				if len(args) > 0 {
-					return d.Errf("mail outbox takes nothing; %q is too much", args[0])
-				}
-				g.Mail.Outbox = true
-				return nil
-			}})
-		},
+		"mail":    func() error { return g.Mail.unmarshal(d) },
 		"sign_in": func() error { return g.unmarshalMethod(d) },
 		"unknown_email": func() error {
 			if err := one(d, &g.UnknownEmail, "conceal"); err != nil {

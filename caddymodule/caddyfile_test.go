@@ -63,7 +63,7 @@ func TestAdaptShipped(t *testing.T) {
 	_, shown, _ := strings.Cut(string(readme), "```caddyfile\n")
 	shown, _, _ = strings.Cut(shown, "```")
 	all := []string{string(shipped), shown}
-	examples, err := filepath.Glob("../examples/several/*.Caddyfile")
+	examples, err := filepath.Glob("../examples/*/*.Caddyfile")
 	if err != nil || len(examples) == 0 {
 		t.Fatalf("no examples: %v", err)
 	}

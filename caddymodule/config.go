@@ -109,13 +109,6 @@ type Clients struct {
 	File string `json:"file,omitempty"`
 }
 
-// Mail is how mail leaves.
-type Mail struct {
-	// Keep mails in memory and show them in the portalgate_inbox handler, for
-	// trying things out. Allowed with a loopback public_url only.
-	Outbox bool `json:"outbox,omitempty"`
-}
-
 // Session is how long sessions last, and what keeps them going.
 type Session struct {
 	// Without activity. Default: 30m.

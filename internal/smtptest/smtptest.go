@@ -13,6 +13,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io"
 	"math/big"
@@ -33,8 +34,6 @@ type Options struct {
 	Implicit, Clear bool
 	// User and Password are asked for if there is a user.
 	User, Password string
-	// Cert is the server's certificate; nil makes one for localhost.
-	Cert *tls.Certificate
 	// From, To and Data may refuse what comes: see Refuse. Any of them may also
 	// wait, and is then told when the server stops. Nil takes it.
 	From, To, Data func(what string, stopped <-chan struct{}) error
@@ -60,7 +59,8 @@ func (m Mail) Parsed(t testing.TB) *netmail.Message {
 // Server is a running server.
 type Server struct {
 	Addr  string         // 127.0.0.1:port; the certificate is for localhost as well
-	Roots *x509.CertPool // trusts it; nil if the certificate was given
+	Roots *x509.CertPool // trusts it
+	PEM   []byte         // its certificate
 
 	o       Options
 	stopped chan struct{}
@@ -74,10 +74,7 @@ type Server struct {
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
 	s := &Server{o: o, stopped: make(chan struct{})}
-	cert := o.Cert
-	if cert == nil {
-		cert = s.certify(t)
-	}
+	cert := s.certify(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -239,6 +236,7 @@ func (s *Server) certify(t testing.TB) *tls.Certificate {
 	if leaf, err = x509.ParseCertificate(der); err != nil {
 		t.Fatal(err)
 	}
+	s.PEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	s.Roots = x509.NewCertPool()
 	s.Roots.AddCert(leaf)
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
