@@ -62,6 +62,7 @@ const methods = "portalgate.sign_in"
 //			from        <address>
 //			region      us|eu
 //			api_base    <url>
+//			webhook_key <placeholder>
 //		}
 //		sign_in <method> {
 //			...

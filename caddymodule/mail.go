@@ -68,6 +68,11 @@ type Mailgun struct {
 
 	// The URL of the API in place of the region's, up to its version.
 	APIBase string `json:"api_base,omitempty"`
+
+	// The key with which Mailgun signs its reports ("HTTP webhook signing
+	// key"); meant to be a placeholder. With it, Mailgun may report what becomes
+	// of mails to <public_url><path>/mailgun. Default: nothing is reported.
+	WebhookKey string `json:"webhook_key,omitempty"`
 }
 
 // unmarshal reads what follows `mail`.
@@ -98,6 +103,8 @@ func (m *Mail) unmarshal(d *caddyfile.Dispenser) error {
 				"from":     {&m.Mailgun.From, "portal@mg.willow.example"},
 				"region":   {&m.Mailgun.Region, "eu"},
 				"api_base": {&m.Mailgun.APIBase, "https://api.eu.mailgun.net/v3"},
+
+				"webhook_key": {&m.Mailgun.WebhookKey, "{env.MAILGUN_WEBHOOK_KEY}"},
 			})
 		},
 	})
@@ -216,8 +223,9 @@ func checkFrom(kind, from string) error {
 
 // resolved is what mail is sent with.
 type resolved struct {
-	sender mail.Sender // nil is the outbox
-	from   string      // empty if nothing leaves
+	sender  mail.Sender   // nil is the outbox
+	reports mail.Reporter // nil if there are none
+	from    string        // empty if nothing leaves
 	// literal reports that a secret stands in the configuration itself.
 	literal bool
 }
@@ -248,17 +256,21 @@ func (m *Mail) resolve() (r resolved, err error) {
 		r.from, r.literal = s.From, s.Password != "" && s.Password == m.SMTP.Password
 	case m.Mailgun != nil:
 		g := *m.Mailgun
-		for _, v := range []*string{&g.Domain, &g.APIKey, &g.From, &g.Region, &g.APIBase} {
+		for _, v := range []*string{&g.Domain, &g.APIKey, &g.From, &g.Region, &g.APIBase, &g.WebhookKey} {
 			fill("mail mailgun", v)
 		}
-		g.APIKey = strings.TrimSpace(g.APIKey)
+		g.APIKey, g.WebhookKey = strings.TrimSpace(g.APIKey), strings.TrimSpace(g.WebhookKey)
 		if err == nil {
 			err = g.check()
 		}
 		if err == nil {
 			r.sender, err = g.sender(g.APIKey)
 		}
-		r.from, r.literal = g.From, g.APIKey == m.Mailgun.APIKey
+		if err == nil && g.WebhookKey != "" {
+			r.reports, err = mailgun.NewWebhook(g.WebhookKey)
+		}
+		r.from = g.From
+		r.literal = g.APIKey == m.Mailgun.APIKey || g.WebhookKey != "" && g.WebhookKey == m.Mailgun.WebhookKey
 	}
 	return r, err
 }

@@ -63,7 +63,7 @@ func (g *Gate) resolve(ctx caddy.Context, name string) (*gate.Config, error) {
 		c.Log.Warn("the password or key for sending mail stands in the configuration itself, which the admin API shows and Caddy saves to disk; use {env.NAME} or {file./path}, not {$NAME}",
 			zap.String("gate", name))
 	}
-	c.Sender = sends.sender
+	c.Sender, c.Reports = sends.sender, sends.reports
 	if c.UI, err = g.pages(c, sends.from); err != nil {
 		return nil, fmt.Errorf("practice: %v", err)
 	}

@@ -57,7 +57,10 @@ type Config struct {
 	Clients directory.Directory
 	// Sender takes the mails.
 	Sender mail.Sender
-	Log    *zap.Logger
+	// Reports reads what the mail service tells at <path>/mailgun of mails; nil
+	// is that there is no such address.
+	Reports mail.Reporter
+	Log     *zap.Logger
 }
 
 // Limits are the rates that an operator may set (DESIGN section 6).

@@ -170,7 +170,7 @@ func TestSignInAcrossGates(t *testing.T) {
 // What a sign-in costs, from asking to the first page: round trips to Redis, the
 // worker's included, without its looks at an empty queue.
 func TestRoundTripsOfASignIn(t *testing.T) {
-	const most = 12
+	const most = 14
 	srv := redistest.Standalone(t)
 	ws, stores := gates(t, 1, redis.Options{URL: srv.URL()}, sampleClients+"c-cy,cy@example.com,Cy Young,yes,yes\n")
 	w, s := ws[0], stores[0]

@@ -62,11 +62,12 @@ func (v *visit) unannounced(announced, known bool) bool {
 	return !announced || v.rt.o.Now().Sub(v.now) > noticeWait-time.Second
 }
 
-// tell mails a notice and returns the client; none if there is nobody to tell.
-func (e *engine) tell(ctx context.Context, c *Config, now time.Time, l letter) (client string, err error) {
+// tell mails a notice, if there is somebody to tell.
+func (e *engine) tell(ctx context.Context, c *Config, now time.Time, it store.Item, l letter) (came, error) {
+	none := came{what: "notice"}
 	r, err := e.records.Get(ctx, l.Tag)
 	if err = ignoreNotFound(err); err != nil {
-		return "", err
+		return none, err
 	}
 	var s access.Session
 	found := false
@@ -75,32 +76,31 @@ func (e *engine) tell(ctx context.Context, c *Config, now time.Time, l letter) (
 	}
 	switch {
 	case !found && now.Unix() < l.Made+int64(noticeLate/time.Second):
-		return "", errEarly
+		return none, errEarly
 	case !found:
-		return "", nil // the sign-in came to nothing
+		return none, nil // the sign-in came to nothing
 	}
 	to, bound, err := e.records.OnFile(ctx, c.Clients, r.Client)
 	if err != nil {
-		return "", err
+		return none, err
 	}
 	if !r.BoundTo(r.Client, bound) || s.Why == access.ByPractice || !to.EmailOK {
-		return "", nil // nor is it the business of who has that row now
+		return none, nil // nor is it the business of who has that row now
 	}
 	letters, err := mail.NewComposer(c.UI)
 	if err != nil {
-		return "", err
+		return none, err
 	}
 	m, err := letters.NewBrowser(mail.Notice{
 		ID: messageID("notice " + string(l.Session)), To: to.Email, First: firstName(to), Kind: s.Kind, When: time.Unix(s.Made, 0),
 		Stop: c.page("/stop", session.Token(l.Tag, e.keys.expelSecret(s.Stranger()))),
 	})
 	if err != nil {
-		return "", err
+		return none, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, sendTime)
-	defer cancel()
-	_, err = c.Sender.Send(ctx, m)
-	return to.ID, err
+	return e.post(ctx, c, parcel{tag: l.Tag, client: to.ID, mailNote: mailNote{
+		ID: messageID("notice " + string(l.Session)), Kind: "notice", To: bound, Asked: l.Made, Until: it.Expires.Unix(),
+	}}, m)
 }
 
 // stranger returns whom a stop token names.

@@ -37,6 +37,14 @@ func (f Fate) rank() int {
 	return -1
 }
 
+// Reporter reads what a mail service says has become of mails. It may be used
+// concurrently.
+type Reporter interface {
+	// Read returns what a report says if it is genuine at now. Its error says
+	// why not, and nothing of what stood in it.
+	Read(body []byte, now time.Time) (Report, error)
+}
+
 // Report is what a mail service says has become of a mail.
 type Report struct {
 	// Ref is the mail's, as it was given: see [Message.Ref].

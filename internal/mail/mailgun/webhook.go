@@ -109,3 +109,6 @@ func (e event) fate() (mail.Fate, string) {
 	}
 	return "", ""
 }
+
+// Interface guards
+var _ mail.Reporter = (*Webhook)(nil)
