@@ -24,6 +24,7 @@ func init() { caddy.RegisterModule(adminAPI{}) }
 //
 //	GET  /portalgate/<gate>/keys         the keys that sign assertions
 //	POST /portalgate/<gate>/keys/rotate  {"compromised": true}, or nothing
+//	POST /portalgate/<gate>/mail/try     {"to": "you@example.com"}
 //
 // It has no Provision: an admin endpoint stays where the configuration it came
 // with was refused, and would then serve gates that never started. Each
@@ -43,6 +44,7 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: "/portalgate/{gate}/keys", Handler: gateRoute(http.MethodGet, listKeys)},
 		{Pattern: "/portalgate/{gate}/keys/rotate", Handler: gateRoute(http.MethodPost, rotateKeys)},
+		{Pattern: "/portalgate/{gate}/mail/try", Handler: gateRoute(http.MethodPost, tryMail)},
 	}
 }
 

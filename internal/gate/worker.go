@@ -35,10 +35,22 @@ const (
 	// Mails that are sent at once: those that nobody has tried yet, and the
 	// others. A server that hangs holds up no more than its hands.
 	freshHands, againHands = 12, 4
-
-	firstWait = 2 * time.Second
-	longWait  = 10 * time.Minute
 )
+
+// backOff is how long a mail waits that was tried so often: somebody waits for
+// it, so a server that comes back is noticed within a minute or two for as long
+// as that may be. It is up to twice as much, so that mails which failed together
+// are tried apart.
+func backOff(tries int) time.Duration {
+	wait := 10 * time.Minute
+	switch {
+	case tries < 6:
+		wait = time.Second << tries
+	case tries < 20:
+		wait = time.Minute
+	}
+	return wait + rand.N(wait)
+}
 
 // deliver takes what is due in one lane of the queue and mails it, until ctx is
 // done. It leases no more than it begins with at once.
@@ -132,9 +144,7 @@ func (rt *Runtime) work(running context.Context, e *engine, it store.Item) {
 			c.Log.Error("sending mail", zap.String("what", result.what), zap.Int("try", it.Tries), zap.Error(err))
 		}
 		rt.meter.retried(result)
-		wait := min(firstWait<<min(it.Tries, 16), longWait)
-		wait += rand.N(wait) // the other mails that failed now try at other times
-		err = e.backend.Retry(ctx, it.ID, rt.o.Now().Add(wait))
+		err = e.backend.Retry(ctx, it.ID, rt.o.Now().Add(backOff(it.Tries)))
 	default:
 		if result.fate != "" && result.fate != mail.Withheld && result.client != "" {
 			rt.mailServer.tell(c, rt.o.Now(), nil)
