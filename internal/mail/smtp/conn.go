@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	netmail "net/mail"
 	"slices"
 	"sync"
 	"time"
@@ -84,9 +85,10 @@ func compose(m mail.Message) (*gomail.Msg, error) {
 	for _, h := range m.Headers() {
 		msg.SetGenHeader(gomail.Header(h[0]), h[1])
 	}
-	if err := msg.FromFormat(m.FromName, m.From); err != nil {
+	if from, err := netmail.ParseAddress(m.From); err != nil || from.Address != m.From {
 		return nil, errors.New("the sender's address cannot stand in a mail")
 	}
+	msg.FromMailAddress(&netmail.Address{Name: m.FromName, Address: m.From}) // FromFormat takes a name's quotes apart
 	if err := msg.To(m.To); err != nil {
 		return nil, mail.NewRefusal(553, "5.1.3")
 	}
