@@ -37,16 +37,18 @@ const (
 	freshHands, againHands = 12, 4
 )
 
-// backOff is how long a mail waits that was tried so often: somebody waits for
-// it, so a server that comes back is noticed within a minute or two for as long
-// as that may be. It is up to twice as much, so that mails which failed together
-// are tried apart.
+// backOff is how long a mail waits that was tried so often. Somebody waits for
+// it, so a server that comes back after some minutes is noticed within half a
+// minute. It is up to twice as long, so that mails which failed together are tried
+// apart.
 func backOff(tries int) time.Duration {
 	wait := 10 * time.Minute
 	switch {
-	case tries < 6:
+	case tries < 4:
 		wait = time.Second << tries
 	case tries < 20:
+		wait = 15 * time.Second
+	case tries < 40:
 		wait = time.Minute
 	}
 	return wait + rand.N(wait)

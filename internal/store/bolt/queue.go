@@ -52,6 +52,7 @@ func (s *Store) Put(ctx context.Context, it store.Item) error {
 	}
 	full := false
 	err := s.write(ctx, func(tx *bbolt.Tx) error {
+		full = false
 		now := s.now()
 		id := []byte(it.ID)
 		old, err := getItem(tx, id, now)
@@ -97,6 +98,7 @@ func (s *Store) Lease(ctx context.Context, lane store.Lane, max int, hold time.D
 
 	var items []store.Item
 	err := s.write(ctx, func(tx *bbolt.Tx) error {
+		items = nil
 		now := s.now()
 		// The expired go first, so that they take nobody's place.
 		for _, id := range queue.expired(tx, now, math.MaxInt) {
