@@ -64,6 +64,7 @@ const methods = "portalgate.sign_in"
 //			api_base    <url>
 //			webhook_key <placeholder>
 //		}
+//		templates <folder>
 //		sign_in <method> {
 //			...
 //		}
@@ -164,8 +165,9 @@ func (g *Gate) unmarshal(d *caddyfile.Dispenser) error {
 				return nil
 			}})
 		},
-		"mail":    func() error { return g.Mail.unmarshal(d) },
-		"sign_in": func() error { return g.unmarshalMethod(d) },
+		"mail":      func() error { return g.Mail.unmarshal(d) },
+		"templates": func() error { return one(d, &g.Templates, "./mail") },
+		"sign_in":   func() error { return g.unmarshalMethod(d) },
 		"unknown_email": func() error {
 			if err := one(d, &g.UnknownEmail, "conceal"); err != nil {
 				return err

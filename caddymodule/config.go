@@ -37,6 +37,11 @@ type Gate struct {
 	// How mail leaves. Required.
 	Mail Mail `json:"mail,omitzero"`
 
+	// A folder with the practice's own words for the sign-in mail: sign-in.txt
+	// and sign-in.html, and sign-in.subject if that is to be another. Default:
+	// the usual words.
+	Templates string `json:"templates,omitempty"`
+
 	// The ways to sign in, in the order they are offered; the method's name
 	// stands under "method". Default: magic_link alone.
 	SignInRaw []json.RawMessage `json:"sign_in,omitempty" caddy:"namespace=portalgate.sign_in inline_key=method"`

@@ -17,6 +17,7 @@ import (
 
 	"github.com/portalgate/portalgate/internal/directory/file"
 	"github.com/portalgate/portalgate/internal/gate"
+	"github.com/portalgate/portalgate/internal/mail"
 	"github.com/portalgate/portalgate/internal/ui"
 	"github.com/portalgate/portalgate/providers"
 )
@@ -66,6 +67,11 @@ func (g *Gate) resolve(ctx caddy.Context, name string) (*gate.Config, error) {
 	c.Sender, c.Reports = sends.sender, sends.reports
 	if c.UI, err = g.pages(c, sends.from); err != nil {
 		return nil, fmt.Errorf("practice: %v", err)
+	}
+	if g.Templates != "" {
+		if c.Templates, err = mail.LoadTemplates(os.DirFS(g.Templates)); err != nil {
+			return nil, fmt.Errorf("templates %s: %v", g.Templates, err)
+		}
 	}
 	if err := c.Check(); err != nil {
 		return nil, fmt.Errorf("the sign-in mail cannot be written: %v", err)

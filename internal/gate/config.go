@@ -57,6 +57,8 @@ type Config struct {
 	Clients directory.Directory
 	// Sender takes the mails.
 	Sender mail.Sender
+	// Templates are the practice's own words for mails; nil is the usual ones.
+	Templates *mail.Templates
 	// Reports reads what the mail service tells at <path>/mailgun of mails; nil
 	// is that there is no such address.
 	Reports mail.Reporter

@@ -87,7 +87,7 @@ func (e *engine) tell(ctx context.Context, c *Config, now time.Time, it store.It
 	if !r.BoundTo(r.Client, bound) || s.Why == access.ByPractice || !to.EmailOK {
 		return none, nil // nor is it the business of who has that row now
 	}
-	letters, err := mail.NewComposer(c.UI)
+	letters, err := mail.NewComposer(c.UI, c.Templates)
 	if err != nil {
 		return none, err
 	}

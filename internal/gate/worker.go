@@ -247,7 +247,7 @@ func (e *engine) compose(c *Config, it store.Item, to directory.Client, tag stri
 }
 
 func (c *Config) compose(in mail.SignIn, link, stop string) (mail.Message, error) {
-	letters, err := mail.NewComposer(c.UI)
+	letters, err := mail.NewComposer(c.UI, c.Templates)
 	if err != nil {
 		return mail.Message{}, err
 	}
@@ -267,6 +267,11 @@ func messageID(item string) string { return string(access.HashOf([]byte("message
 // would be found when the first client waits for one.
 func (c *Config) Check() error {
 	sample := session.Token(strings.Repeat("a", session.TagSize), make([]byte, session.SecretSize))
-	_, err := c.compose(mail.SignIn{ID: "sample", To: "ada@example.com", Code: "00000000", Life: time.Hour}, sample, sample)
-	return err
+	for _, first := range []string{"", strings.Repeat("W", 100)} { // whatever a name does to a template
+		in := mail.SignIn{ID: "sample", To: "ada@example.com", First: first, Code: "00000000", Life: time.Hour}
+		if _, err := c.compose(in, sample, sample); err != nil {
+			return err
+		}
+	}
+	return nil
 }

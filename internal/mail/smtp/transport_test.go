@@ -45,7 +45,7 @@ func composer(t *testing.T, name string) *mail.Composer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := mail.NewComposer(u)
+	c, err := mail.NewComposer(u, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
