@@ -190,7 +190,9 @@ func (m *meter) retried(r came) {
 	if r.what == "link" {
 		m.links.WithLabelValues("retried").Inc()
 	}
-	m.mails.WithLabelValues(string(mail.Delayed)).Inc()
+	if r.fate != "" {
+		m.mails.WithLabelValues(string(r.fate)).Inc()
+	}
 }
 
 // refusal is the label for why a link did not sign anybody in.

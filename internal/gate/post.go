@@ -125,14 +125,14 @@ type mailServer struct {
 	said Hourly
 }
 
-// tell says it when that changes, and once an hour while it is down. Nothing but
-// mail depends on it.
-func (s *mailServer) tell(c *Config, now time.Time, err error) {
-	var u unsent
+// tell says it when that changes, and once an hour while it is down. failure is
+// why it does not take mail; nil is that it answers. Nothing but mail depends on
+// it.
+func (s *mailServer) tell(c *Config, now time.Time, failure error) {
 	switch {
-	case errors.As(err, &u):
+	case failure != nil:
 		if due := s.said.Due(now); !s.down.Swap(true) || due {
-			c.Log.Error("the mail server does not take mail; mails wait and are tried again", zap.Error(u.error))
+			c.Log.Error("the mail server does not take mail; mails wait and are tried again", zap.Error(failure))
 		}
 	case s.down.Swap(false):
 		c.Log.Info("the mail server takes mail again")

@@ -140,9 +140,12 @@ func (rt *Runtime) work(running context.Context, e *engine, it store.Item) {
 	case closed: // it stays leased, and is sent after the restart
 	case err != nil:
 		var u unsent
-		if rt.mailServer.tell(c, rt.o.Now(), err); errors.As(err, &refusal) {
+		if errors.As(err, &u) {
+			rt.mailServer.tell(c, rt.o.Now(), u.error)
+		} else if errors.As(err, &refusal) {
+			rt.mailServer.tell(c, rt.o.Now(), nil)
 			c.Log.Warn("a mail was not taken yet", zap.String("what", result.what), zap.String("client", result.client), zap.Int("try", it.Tries), zap.Error(err))
-		} else if !errors.As(err, &u) {
+		} else {
 			c.Log.Error("sending mail", zap.String("what", result.what), zap.Int("try", it.Tries), zap.Error(err))
 		}
 		rt.meter.retried(result)

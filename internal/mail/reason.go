@@ -59,12 +59,16 @@ func reason(code int, enhanced string) string {
 	return "the mail service did not take it yet"
 }
 
-var addressIn = regexp.MustCompile(`[^\s<>"'(),:;=]+@[^\s<>"'(),:;=]+`)
+var (
+	linkIn    = regexp.MustCompile(`(?i)https?:\S+`)
+	addressIn = regexp.MustCompile(`[^\s<>"'(),:;=]+@[^\s<>"'(),:;=]+`)
+)
 
-// WithoutAddresses is what a server said, fit for a log: without anything like
-// an address, on one line, of a bounded length.
-func WithoutAddresses(s string) string {
-	s = addressIn.ReplaceAllString(strings.ToValidUTF8(s, ""), "(an address)")
+// WithoutSecrets is what a server said, fit for a log: without anything like an
+// address or a link, on one line, of a bounded length.
+func WithoutSecrets(s string) string {
+	s = linkIn.ReplaceAllString(strings.ToValidUTF8(s, ""), "(a link)")
+	s = addressIn.ReplaceAllString(s, "(an address)")
 	s = strings.Join(strings.Fields(strings.Map(func(r rune) rune {
 		if unseen(r) {
 			return ' '

@@ -140,7 +140,7 @@ func (s *Sender) Send(ctx context.Context, m mail.Message) (answer string, err e
 	if err != nil {
 		return "", s.failure(ctx, err)
 	}
-	return mail.WithoutAddresses(said) + " " + strings.Trim(id, "<>"), nil
+	return mail.WithoutSecrets(said) + " " + strings.Trim(id, "<>"), nil
 }
 
 // failure says what an error of the API means. That somebody's address is not
@@ -157,7 +157,7 @@ func (s *Sender) failure(ctx context.Context, err error) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("mailgun: no answer in time (%w)", ctx.Err())
 		}
-		return fmt.Errorf("mailgun: %s", mail.WithoutAddresses(err.Error()))
+		return fmt.Errorf("mailgun: %s", mail.WithoutSecrets(err.Error()))
 	}
 	var body struct{ Message string }
 	said := strings.TrimSpace(string(unexpected.Data))
@@ -179,7 +179,7 @@ func (s *Sender) failure(ctx context.Context, err error) error {
 	case http.StatusTooManyRequests:
 		hint = "; the account sends more than it may"
 	}
-	return fmt.Errorf("mailgun answers %d: %s%s", unexpected.Actual, mail.WithoutAddresses(said), hint)
+	return fmt.Errorf("mailgun answers %d: %s%s", unexpected.Actual, mail.WithoutSecrets(said), hint)
 }
 
 // Interface guards

@@ -56,7 +56,7 @@ func (c *conn) send(ctx context.Context, msg *gomail.Msg) (answer string, alive 
 	alive = stop()
 	if msg.IsDelivered() {
 		// What went wrong after the server took it is the next mail's business.
-		return mail.WithoutAddresses(msg.ServerResponse()), alive && err == nil, nil
+		return mail.WithoutSecrets(msg.ServerResponse()), alive && err == nil, nil
 	}
 	var failed *gomail.SendError
 	if !errors.As(err, &failed) {

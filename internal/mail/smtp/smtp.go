@@ -120,7 +120,7 @@ func (s *Sender) Send(ctx context.Context, m mail.Message) (answer string, err e
 		fresh := c == nil
 		if fresh {
 			if c, err = s.dial(ctx); err != nil {
-				return "", fmt.Errorf("mail server %s: %s", s.name, mail.WithoutAddresses(reached(ctx, err).Error()))
+				return "", fmt.Errorf("mail server %s: %s", s.name, mail.WithoutSecrets(reached(ctx, err).Error()))
 			}
 		}
 		answer, alive, err := c.send(ctx, msg)
@@ -136,7 +136,7 @@ func (s *Sender) Send(ctx context.Context, m mail.Message) (answer string, err e
 		if err == nil || errors.As(err, &refusal) {
 			return answer, err
 		}
-		return "", fmt.Errorf("mail server %s: %s", s.name, mail.WithoutAddresses(reached(ctx, err).Error()))
+		return "", fmt.Errorf("mail server %s: %s", s.name, mail.WithoutSecrets(reached(ctx, err).Error()))
 	}
 }
 
