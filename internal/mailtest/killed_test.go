@@ -195,7 +195,7 @@ type taken struct{ id, token string }
 func all(t *testing.T, server *smtptest.Server) map[string][]taken {
 	got := make(map[string][]taken)
 	for _, m := range server.Mails() {
-		text, _ := parts(t, m)
+		text, _ := m.Parts(t)
 		link := linkInMail.FindStringSubmatch(text)
 		if len(m.To) != 1 || link == nil {
 			t.Fatalf("a mail to %q without a link", m.To)

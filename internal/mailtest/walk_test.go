@@ -6,9 +6,6 @@ package mailtest
 import (
 	"fmt"
 	"io"
-	"mime"
-	"mime/multipart"
-	"mime/quotedprintable"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,35 +20,6 @@ import (
 func TestMain(m *testing.M) { os.Exit(testgate.Main(m)) }
 
 var linkInMail = regexp.MustCompile(`(?m)^https?://localhost:\d+(/sign-in/link\?t=[A-Za-z0-9._-]+)$`)
-
-// parts returns a mail's text and HTML as a mail program decodes them.
-func parts(t testing.TB, m smtptest.Mail) (text, html string) {
-	t.Helper()
-	parsed := m.Parsed(t)
-	kind, params, err := mime.ParseMediaType(parsed.Header.Get("Content-Type"))
-	if err != nil || kind != "multipart/alternative" {
-		t.Fatalf("Content-Type %q, %v", parsed.Header.Get("Content-Type"), err)
-	}
-	var bodies []string
-	for r := multipart.NewReader(parsed.Body, params["boundary"]); ; {
-		p, err := r.NextRawPart()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(quotedprintable.NewReader(p))
-		if err != nil {
-			t.Fatal(err)
-		}
-		bodies = append(bodies, strings.ReplaceAll(string(body), "\r\n", "\n"))
-	}
-	if len(bodies) != 2 {
-		t.Fatalf("%d parts, want text and HTML", len(bodies))
-	}
-	return bodies[0], bodies[1]
-}
 
 // TestSMTP signs a client in through a mail server that wants STARTTLS and a
 // password, which is told to nobody else.
@@ -74,7 +42,7 @@ func TestSMTP(t *testing.T) {
 	if h := m.Parsed(t).Header; h.Get("Subject") != "Sign in to your Client Portal" || h.Get("From") != `"Willow Creek Counseling" <portal@willow.example>` {
 		t.Errorf("the mail is %q from %q", h.Get("Subject"), h.Get("From"))
 	}
-	text, _ := parts(t, m)
+	text, _ := m.Parts(t)
 	link := linkInMail.FindStringSubmatch(text)
 	if link == nil {
 		t.Fatalf("no link on a line of its own in\n%s", text)

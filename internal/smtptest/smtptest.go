@@ -17,9 +17,13 @@ import (
 	"errors"
 	"io"
 	"math/big"
+	"mime"
+	"mime/multipart"
+	"mime/quotedprintable"
 	"net"
 	netmail "net/mail"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -54,6 +58,39 @@ func (m Mail) Parsed(t testing.TB) *netmail.Message {
 		t.Fatal(err)
 	}
 	return parsed
+}
+
+// Parts returns the mail's text and HTML as a mail program reads them. The test
+// fails if they are not just those two, in quoted-printable.
+func (m Mail) Parts(t testing.TB) (text, html string) {
+	t.Helper()
+	parsed := m.Parsed(t)
+	kind, params, err := mime.ParseMediaType(parsed.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/alternative" {
+		t.Fatalf("Content-Type %q, %v", parsed.Header.Get("Content-Type"), err)
+	}
+	var bodies []string
+	for r := multipart.NewReader(parsed.Body, params["boundary"]); ; {
+		p, err := r.NextRawPart()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Header.Get("Content-Transfer-Encoding"); got != "quoted-printable" {
+			t.Errorf("a part is in %q", got)
+		}
+		body, err := io.ReadAll(quotedprintable.NewReader(p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bodies = append(bodies, strings.ReplaceAll(string(body), "\r\n", "\n"))
+	}
+	if len(bodies) != 2 {
+		t.Fatalf("%d parts, want text and HTML", len(bodies))
+	}
+	return bodies[0], bodies[1]
 }
 
 // Server is a running server.

@@ -5,10 +5,6 @@ package smtp_test
 
 import (
 	"html"
-	"io"
-	"mime"
-	"mime/multipart"
-	"mime/quotedprintable"
 	netmail "net/mail"
 	"net/url"
 	"regexp"
@@ -66,38 +62,6 @@ func signIn(t *testing.T, c *mail.Composer, first string) mail.Message {
 	return m
 }
 
-// decoded returns the parts of a mail as a mail program reads them.
-func decoded(t *testing.T, m smtptest.Mail) (text, page string) {
-	t.Helper()
-	parsed := m.Parsed(t)
-	_, params, err := mime.ParseMediaType(parsed.Header.Get("Content-Type"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var bodies []string
-	for r := multipart.NewReader(parsed.Body, params["boundary"]); ; {
-		p, err := r.NextRawPart()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := p.Header.Get("Content-Transfer-Encoding"); got != "quoted-printable" {
-			t.Errorf("a part is in %q", got)
-		}
-		b, err := io.ReadAll(quotedprintable.NewReader(p))
-		if err != nil {
-			t.Fatal(err)
-		}
-		bodies = append(bodies, strings.ReplaceAll(string(b), "\r\n", "\n"))
-	}
-	if len(bodies) != 2 {
-		t.Fatalf("%d parts", len(bodies))
-	}
-	return bodies[0], bodies[1]
-}
-
 // TestL16_TransportDamage: on its way a mail is cut into lines of 76 characters,
 // its links are wrapped by SafeLinks and Proofpoint, and mail programs guess
 // where a link in plain text ends. The link must come out of all of it as it
@@ -116,7 +80,7 @@ func TestL16_TransportDamage(t *testing.T) {
 			t.Errorf("a line of %d characters: %q", len(line), line)
 		}
 	}
-	text, page := decoded(t, raw)
+	text, page := raw.Parts(t)
 	if text != m.Text || page != m.HTML {
 		t.Error("what arrived is not what was sent")
 	}
@@ -181,7 +145,7 @@ func TestE08_OnTheWire(t *testing.T) {
 		if err != nil || from.Address != "portal@willow.example" || from.Name != mails[i].FromName {
 			t.Errorf("mail %d is from %q (%v), want the name %q", i, h.Get("From"), err, mails[i].FromName)
 		}
-		if text, page := decoded(t, m); text != mails[i].Text || page != mails[i].HTML {
+		if text, page := m.Parts(t); text != mails[i].Text || page != mails[i].HTML {
 			t.Errorf("mail %d arrived changed", i)
 		}
 	}
