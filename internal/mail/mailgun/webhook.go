@@ -77,7 +77,9 @@ func (w *Webhook) Read(body []byte, now time.Time) (mail.Report, error) {
 	if json.Unmarshal(in.Data, &e) != nil {
 		return mail.Report{}, ErrNoReport
 	}
-	r := mail.Report{Once: in.Signature.TimeStamp + " " + in.Signature.Token, At: time.Unix(at, 0)}
+	// The name is what was signed: the same signature with the border between
+	// time and token elsewhere is the same report.
+	r := mail.Report{Once: in.Signature.TimeStamp + in.Signature.Token, At: time.Unix(at, 0)}
 	if e.Timestamp > 0 && e.Timestamp < math.MaxInt32*4 {
 		r.At = time.UnixMilli(int64(e.Timestamp * 1000))
 	}
