@@ -89,10 +89,10 @@ func TestQueueThroughput(t *testing.T) {
 			through(mails / 2)
 			rate := float64(mails/2) / time.Since(begun).Seconds()
 			grown := int64(heap()) - before
-			if rate < 200 {
+			if proof() && rate < 200 { // with the race detector, beside other tests, it says nothing
 				t.Errorf("%.0f mails a second, want at least 200", rate)
 			}
-			if most := int64(8 << 20); grown > most {
+			if most := int64(8 << 20); proof() && grown > most {
 				t.Errorf("the heap grew by %d bytes over %d mails", grown, mails/2)
 			}
 			if n := s.n.Load(); n != int64(mails) {
