@@ -41,6 +41,7 @@ func TestTogether(t *testing.T) {
 	var all sync.WaitGroup
 	var right, refused, panics, late atomic.Int64
 	given, giveUp := context.WithCancel(ctx)
+	defer giveUp()
 	queued := 0
 	start := func(f func()) {
 		all.Go(f)
