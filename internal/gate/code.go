@@ -51,8 +51,15 @@ func (v *visit) sentPage(f *flow, wrong string) ui.Page {
 	}
 	page.Body = []ui.Block{lead}
 	if v.Reveal {
-		if became, wait := v.became(a); became != "" {
-			page.Slots["wait"] = wait
+		became, wait := v.became(a)
+		page.Slots["wait"] = wait
+		switch {
+		case became == "sent.bounced" && wrong == "": // there is no email to look for
+			page.Body = []ui.Block{ui.Lead(became), ui.Link{
+				Key: "sent.other", Href: v.Path + "/" + methodPath(v.Methods[0]) + returnQuery(a.Back), Weight: ui.Main,
+			}}
+			return page
+		case became != "":
 			page.Body = append(page.Body, ui.Text(became))
 		}
 	}
