@@ -28,6 +28,7 @@ func init() { caddy.RegisterModule(adminAPI{}) }
 //	POST /portalgate/<gate>/keys/rotate  {"compromised": true}, or nothing
 //	POST /portalgate/<gate>/pins         {"email": "…", "verified_by": "…"}
 //	POST /portalgate/<gate>/unlock       {"email": "…"}, or {"id": "…"}
+//	POST /portalgate/<gate>/mail/try     {"to": "you@example.com"}
 //
 // It has no Provision: an admin endpoint stays where the configuration it came
 // with was refused, and would then serve gates that never started. Each
@@ -49,6 +50,7 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/portalgate/{gate}/keys/rotate", Handler: gateRoute(http.MethodPost, rotateKeys)},
 		{Pattern: "/portalgate/{gate}/pins", Handler: gateRoute(http.MethodPost, issuePIN)},
 		{Pattern: "/portalgate/{gate}/unlock", Handler: gateRoute(http.MethodPost, unlock)},
+		{Pattern: "/portalgate/{gate}/mail/try", Handler: gateRoute(http.MethodPost, tryMail)},
 	}
 }
 

@@ -108,7 +108,9 @@ func (a *App) provision(ctx caddy.Context, name string, g *Gate) error {
 		return err
 	}
 	a.releases = append(a.releases, release)
-	c.Sender = rt.Outbox()
+	if c.Sender == nil {
+		c.Sender = rt.Outbox()
+	}
 	live := &liveGate{config: c, runtime: rt, secret: s}
 	c.Circling = live.reportCircle
 	a.live[name] = live

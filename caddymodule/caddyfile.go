@@ -49,6 +49,22 @@ const methods = "portalgate.sign_in"
 //		}
 //		clients file <csv>
 //		mail    outbox
+//		mail    smtp {
+//			host     <name>[:<port>]
+//			user     <name>
+//			password <placeholder>
+//			tls      starttls|implicit|none
+//			from     <address>
+//		}
+//		mail    mailgun {
+//			domain      <name>
+//			api_key     <placeholder>
+//			from        <address>
+//			region      us|eu
+//			api_base    <url>
+//			webhook_key <placeholder>
+//		}
+//		templates <folder>
 //		sign_in <method> {
 //			...
 //		}
@@ -149,16 +165,9 @@ func (g *Gate) unmarshal(d *caddyfile.Dispenser) error {
 				return nil
 			}})
 		},
-		"mail": func() error {
-			return kind(d, map[string]func(args []string) error{"outbox": func(args []string) error {
-				if len(args) > 0 {
-					return d.Errf("mail outbox takes nothing; %q is too much", args[0])
-				}
-				g.Mail.Outbox = true
-				return nil
-			}})
-		},
-		"sign_in": func() error { return g.unmarshalMethod(d) },
+		"mail":      func() error { return g.Mail.unmarshal(d) },
+		"templates": func() error { return one(d, &g.Templates, "./mail") },
+		"sign_in":   func() error { return g.unmarshalMethod(d) },
 		"unknown_email": func() error {
 			if err := one(d, &g.UnknownEmail, "conceal"); err != nil {
 				return err

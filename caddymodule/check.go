@@ -42,12 +42,13 @@ func (g *Gate) check() error {
 	if err := g.Practice.check(); err != nil {
 		return err
 	}
-	switch {
-	case g.Clients.File == "":
+	if g.Clients.File == "" {
 		return errors.New("clients is missing; say who is on file: clients file ./clients.csv")
-	case !g.Mail.Outbox:
-		return errors.New("mail is missing; to try things out on localhost write: mail outbox")
-	case !isLoopback(u.Hostname()):
+	}
+	if err := g.Mail.check(); err != nil {
+		return err
+	}
+	if g.Mail.Outbox && !isLoopback(u.Hostname()) {
 		return fmt.Errorf("mail outbox sends nothing and is for trying things out, but %s is not a loopback address; with it goes public_url http://localhost:8080", u)
 	}
 	if g.UnknownEmail != "" {

@@ -37,6 +37,11 @@ type Gate struct {
 	// How mail leaves. Required.
 	Mail Mail `json:"mail,omitzero"`
 
+	// A folder with the practice's own words for the sign-in mail: sign-in.txt
+	// and sign-in.html, and sign-in.subject if that is to be another. Default:
+	// the usual words.
+	Templates string `json:"templates,omitempty"`
+
 	// The ways to sign in, in the order they are offered; the method's name
 	// stands under "method". Default: magic_link alone.
 	SignInRaw []json.RawMessage `json:"sign_in,omitempty" caddy:"namespace=portalgate.sign_in inline_key=method"`
@@ -107,13 +112,6 @@ type Clients struct {
 	// A CSV file with the columns id, email and name, and optionally phone,
 	// language, portal_access and email_ok. It is read again when it changes.
 	File string `json:"file,omitempty"`
-}
-
-// Mail is how mail leaves.
-type Mail struct {
-	// Keep mails in memory and show them in the portalgate_inbox handler, for
-	// trying things out. Allowed with a loopback public_url only.
-	Outbox bool `json:"outbox,omitempty"`
 }
 
 // Session is how long sessions last, and what keeps them going.

@@ -4,6 +4,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -12,9 +13,11 @@ import (
 	_ "time/tzdata" // for time_zone on a machine that has no zones installed
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/portalgate/portalgate/internal/directory/file"
 	"github.com/portalgate/portalgate/internal/gate"
+	"github.com/portalgate/portalgate/internal/mail"
 	"github.com/portalgate/portalgate/internal/ui"
 	"github.com/portalgate/portalgate/providers"
 )
@@ -53,8 +56,22 @@ func (g *Gate) resolve(ctx caddy.Context, name string) (*gate.Config, error) {
 		return nil, fmt.Errorf("clients: %v", err)
 	}
 	c.Clients = list
-	if c.UI, err = g.pages(c); err != nil {
+	sends, err := g.Mail.resolve()
+	if err != nil {
+		return nil, err
+	}
+	if sends.literal {
+		c.Log.Warn("the password or key for sending mail stands in the configuration itself, which the admin API shows and Caddy saves to disk; use {env.NAME} or {file./path}, not {$NAME}",
+			zap.String("gate", name))
+	}
+	c.Sender, c.Reports = sends.sender, sends.reports
+	if c.UI, err = g.pages(c, sends.from); err != nil {
 		return nil, fmt.Errorf("practice: %v", err)
+	}
+	if g.Templates != "" {
+		if c.Templates, err = mail.LoadTemplates(os.DirFS(g.Templates)); err != nil {
+			return nil, fmt.Errorf("templates %s: %v", g.Templates, err)
+		}
 	}
 	if err := c.Check(); err != nil {
 		return nil, fmt.Errorf("the sign-in mail cannot be written: %v", err)
@@ -89,17 +106,17 @@ func (g *Gate) loadMethods(ctx caddy.Context) ([]gate.Method, error) {
 }
 
 // pages draws the gate's pages in the practice's name.
-func (g *Gate) pages(c *gate.Config) (*ui.UI, error) {
+func (g *Gate) pages(c *gate.Config, from string) (*ui.UI, error) {
 	p := ui.Practice{
 		Name: g.Practice.Name, Phone: g.Practice.Phone, Email: g.Practice.Email,
 		NewClients: g.Practice.NewClients,
-		From:       g.Practice.Email,
+		From:       from,
 		Accent:     g.Practice.Accent,
 		Zone:       time.Local,
 		PublicURL:  c.PublicURL, Path: c.Path,
 	}
-	if p.From == "" {
-		p.From = "portal@localhost" // nothing leaves the outbox
+	if p.From == "" { // nothing leaves the outbox
+		p.From = cmp.Or(g.Practice.Email, "portal@localhost")
 	}
 	var err error
 	if g.Practice.TimeZone != "" {

@@ -22,11 +22,16 @@ func provision(t *testing.T, config string) (*App, error) {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	for name, content := range map[string]string{
-		"clients.csv": "id,email,name\nc-ada,ada@example.com,Ada Lovelace\n",
-		"bad.csv":     "id,email,name\nc-ada,ada@example.com,Ada Lovelace\nc-two,ada@example.com,Somebody Else\n",
-		"logo.txt":    "not a picture",
-		"large.svg":   `<svg xmlns="http://www.w3.org/2000/svg">` + strings.Repeat(" ", 150<<10) + "</svg>",
+		"clients.csv":        "id,email,name\nc-ada,ada@example.com,Ada Lovelace\n",
+		"words/sign-in.txt":  "Hello {{.First}}, {{.Code}} {{.Stop}}",
+		"words/sign-in.html": `<a href="{{.Link}}">{{.Code}}</a> <a href="{{.Stop}}">x</a>`,
+		"bad.csv":            "id,email,name\nc-ada,ada@example.com,Ada Lovelace\nc-two,ada@example.com,Somebody Else\n",
+		"logo.txt":           "not a picture",
+		"large.svg":          `<svg xmlns="http://www.w3.org/2000/svg">` + strings.Repeat(" ", 150<<10) + "</svg>",
 	} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -111,6 +116,12 @@ func TestRefused(t *testing.T) {
 		{"an outbox off loopback", `http://localhost:8080`, `https://portal.example.com`, "mail outbox"},
 		{"nobody to turn to", `"phone": "+1 555 0100"`, `"accent": "#2f6f5e"`, "neither phone nor email"},
 		{"no mail", `"outbox": true`, ``, "mail is missing"},
+		{"two ways to mail", `"outbox": true`, `"outbox": true, "smtp": {"host": "smtp.example.com", "from": "a@example.com"}`, "keep one of"},
+		{"a password that is not there", `"outbox": true`, `"smtp": {"host": "smtp.example.com", "from": "a@example.com", "user": "u", "password": "{env.PORTALGATE_TEST_UNSET}"}`, "mail smtp: "},
+		{"a server that no placeholder names", `"outbox": true`, `"smtp": {"host": "{env.HOME}", "from": "a@example.com"}`, "mail smtp: host is"},
+		{"a key that is not there", `"outbox": true`, `"mailgun": {"domain": "mg.example.com", "from": "a@example.com", "api_key": "{file./none}"}`, "mail mailgun: "},
+		{"templates that are not there", `"mail"`, `"templates": "none", "mail"`, "portalgate main: templates none: "},
+		{"a template without the link", `"mail"`, `"templates": "words", "mail"`, "sign-in.txt lacks the link; write {{.Link}}"},
 		{"a path", `"mail"`, `"path": "/", "mail"`, "path is"},
 		{"a mode", `"mail"`, `"unknown_email": "maybe", "mail"`, "unknown_email is"},
 		{"a session", `"mail"`, `"session": {"idle": "-1h"}, "mail"`, "session: "},

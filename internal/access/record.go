@@ -60,9 +60,9 @@ const (
 	WrongCodes = 100
 )
 
-// version is the format of an encoded record: 2 has PINs. A record that has none
-// is written as the format before, for gates that know no other. They must not
-// write the rest, or they would drop what was counted.
+// version is the format of an encoded record: 2 has PINs and complaints. A
+// record that has none is written as the format before, for gates that know no
+// other. They must not write the rest, or they would drop what was counted.
 const version = 2
 
 // ErrNewer is returned by Decode if the record was written by a later version
@@ -104,6 +104,9 @@ type Record struct {
 	WrongCodes int `json:"w,omitempty"`
 	// PINs is nil for a client who never had one.
 	PINs *PINs `json:"n,omitempty"`
+	// Spam is the keyed hash of the address whose owner has called a mail of ours
+	// spam: see NoMail.
+	Spam Hash `json:"u,omitempty"`
 	// Events are the newest things that happened, each written with the change
 	// it tells of.
 	Events []Event `json:"e,omitempty"`
@@ -197,7 +200,7 @@ func Decode(data []byte) (*Record, error) {
 // forgotten at now, and says when the rest may be: the zero time is never.
 func (r *Record) Encode(now time.Time) (data []byte, expires time.Time) {
 	r.prune(now)
-	if r.Version = version; r.PINs == nil {
+	if r.Version = version; r.PINs == nil && r.Spam == "" {
 		r.Version--
 	}
 	for {
@@ -238,14 +241,14 @@ func (r *Record) shrink(now time.Time) {
 	case len(r.Links) > 1:
 		r.retire(now, 0, NewerAsked)
 	default: // nothing that the rules make; fail closed
-		*r = Record{Version: r.Version, Forgot: now.Unix(), WrongCodes: r.WrongCodes, PINs: r.PINs}
+		*r = Record{Version: r.Version, Forgot: now.Unix(), WrongCodes: r.WrongCodes, PINs: r.PINs, Spam: r.Spam}
 	}
 }
 
 // expires is when nothing in the record counts any more.
 func (r *Record) expires() time.Time {
-	if r.WrongCodes > 0 || r.PINs != nil && r.PINs.Row > 0 {
-		return time.Time{} // a count of failures is never forgotten by waiting
+	if r.WrongCodes > 0 || r.PINs != nil && r.PINs.Row > 0 || r.Spam != "" {
+		return time.Time{} // neither counts of failures nor a complaint are forgotten by waiting
 	}
 	last := r.Forgot + secs(pastLife)
 	if r.PINs != nil {

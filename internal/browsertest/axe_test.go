@@ -141,6 +141,9 @@ var (
 	pictured = []look{
 		{390, 844, false, 16}, {390, 844, true, 16}, {1280, 800, false, 16}, {1280, 800, true, 16},
 	}
+	mailed = []look{ // a mail program's pane, and a phone
+		{600, 700, false, 16}, {600, 700, true, 16}, {360, 700, false, 16}, {360, 700, true, 16},
+	}
 )
 
 // examine looks at the page in every way there is.
@@ -157,13 +160,13 @@ func (b *tab) examine(name, axe, pictures string, promises bool) {
 			b.t.Errorf("%s %v: %s", name, l, f)
 		}
 	}
-	b.photograph(name, pictures)
+	b.photograph(name, pictures, pictured)
 }
 
-// photograph takes the pictures of the page.
-func (b *tab) photograph(name, pictures string) {
+// photograph takes pictures of the page.
+func (b *tab) photograph(name, pictures string, looks []look) {
 	b.t.Helper()
-	for _, l := range pictured {
+	for _, l := range looks {
 		b.look(l)
 		shot, err := ask(b.ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{
 			CaptureBeyondViewport: pointer(true), OptimizeForSpeed: pointer(true), Clip: b.whole(l),
@@ -252,14 +255,14 @@ func TestInboxCanBeUsedByEverybody(t *testing.T) {
 	site.page("/mail", m.HTML)
 	b.visit("http://" + site.addr + "/mail")
 	b.until("the mail", "location.pathname == '/mail'")
-	b.photograph("mail", pictures)
+	b.photograph("mail-sign-in", pictures, mailed)
 	h := openHouse(t, willow(), false)
 	h.visitor().signIn("ada@example.com", 1)
 	h.advance(10 * time.Second)
 	site.page("/notice", h.notice("ada@example.com", 1).HTML)
 	b.visit("http://" + site.addr + "/notice")
 	b.until("the notice", "location.pathname == '/notice'")
-	b.photograph("notice", pictures)
+	b.photograph("mail-notice-new", pictures, mailed)
 	if said := append(b.complaints(), owner.first.complaints()...); len(said) > 0 {
 		t.Errorf("the browser complains: %q", said)
 	}

@@ -4,6 +4,7 @@
 package browsertest
 
 import (
+	"context"
 	"encoding/json"
 	"html"
 	"net/url"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/portalgate/portalgate/internal/mail"
+	"github.com/portalgate/portalgate/internal/testgate"
 	"github.com/portalgate/portalgate/internal/ui"
 )
 
@@ -93,13 +96,62 @@ func (c *catalogue) asking() {
 
 func (c *catalogue) revealing() {
 	h := openHouse(c.t, willow(), true)
+	c.sending(h)
 	v := h.visitor()
-	c.add("sent-reveal", v.ask("ada@example.com"))
+	v.ask("ada@example.com")
 	c.add("unknown", v.ask("adah@example.com"))
 	for range 12 {
 		v.send(v.get("/sign-in/magic-link"), "/sign-in/magic-link", "email", "adah@example.com")
 	}
 	c.add("wait", v.send(v.get("/sign-in/magic-link"), "/sign-in/magic-link", "email", "adah@example.com"))
+}
+
+// mailServer answers as it is told.
+type mailServer struct{ answers chan error }
+
+func (s mailServer) Send(ctx context.Context, _ mail.Message) (string, error) {
+	select {
+	case err := <-s.answers:
+		return "ok", err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// sending is what the page says of a mail on its way.
+func (c *catalogue) sending(h *house) {
+	s := mailServer{make(chan error)}
+	h.conf.Sender = s
+	h.onFile(clients)
+	v := h.visitor()
+	become := func(fate mail.Fate) {
+		testgate.Wait(c.t, "the mail is "+string(fate), func() bool {
+			all, _, err := h.rt.Mails(context.Background(), "c-bob")
+			return err == nil && len(all) > 0 && all[0].Fate == fate
+		})
+	}
+	c.add("sent-now", v.ask("bob@example.com"))
+	s.answers <- &mail.Refusal{Reason: "the mailbox is full", Code: "452 4.2.2"}
+	become(mail.Delayed)
+	c.add("sent-slow", v.get("/sign-in/code"))
+	testgate.Wait(c.t, "another try", func() bool {
+		h.advance(5 * time.Second)
+		select {
+		case s.answers <- nil:
+			return true
+		default:
+			return false
+		}
+	})
+	become(mail.Sent)
+	h.advance(3 * time.Minute)
+	c.add("sent-ago", v.get("/sign-in/code"))
+	v.ask("bob@example.com")
+	s.answers <- &mail.Refusal{Permanent: true, Reason: "there is no such mailbox", Code: "550 5.1.1"}
+	become(mail.Bounced)
+	c.add("sent-bounced", v.get("/sign-in/code"))
+	h.conf.Sender = h.rt.Outbox()
+	h.onFile(clients)
 }
 
 // opening is a link that works.

@@ -17,6 +17,7 @@ import (
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/address"
 	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/mail"
 	"github.com/portalgate/portalgate/internal/session"
 	"github.com/portalgate/portalgate/internal/ui"
 )
@@ -49,11 +50,23 @@ func (v *visit) sentPage(f *flow, wrong string) ui.Page {
 	case v.Reveal:
 		lead = "sent.reveal.lead"
 	}
-	page.Body = []ui.Block{
-		lead,
-		ui.Steps{Numbered: true, Keys: []string{"sent.step1", "sent.step2"}},
-		ui.Text("sent.life"),
+	page.Body = []ui.Block{lead}
+	if v.Reveal {
+		became, wait := v.became(a)
+		page.Slots["wait"] = wait
+		switch {
+		case became == "sent.bounced" && wrong == "": // there is no email to look for
+			page.Body = []ui.Block{ui.Lead(became), ui.Link{
+				Key: "sent.other", Href: v.Path + "/" + methodPath(v.Methods[0]) + returnQuery(a.Back), Weight: ui.Main,
+			}}
+			return page
+		case became != "":
+			page.Body = append(page.Body, ui.Text(became))
+		}
 	}
+	page.Body = append(page.Body,
+		ui.Steps{Numbered: true, Keys: []string{"sent.step1", "sent.step2"}},
+		ui.Text("sent.life"))
 	head := []ui.Block{ui.Heading("sent.code.head"), ui.Text("sent.code.lead")}
 	if a.Shared {
 		head = []ui.Block{ui.Text("sent.shared")}
@@ -84,6 +97,37 @@ func (v *visit) sentPage(f *flow, wrong string) ui.Page {
 		ui.Link{Key: "sent.none", Href: v.Path + "/help"},
 		ui.Link{Key: "sent.other", Href: v.Path + "/" + methodPath(v.home()) + returnQuery(a.Back)})
 	return page
+}
+
+// became is the key of what became of the mail that this browser asked for, and
+// how long ago it was sent; empty if nobody can tell. It is for mode "reveal":
+// only a client's mail becomes anything.
+func (v *visit) became(a *asked) (key, wait string) {
+	c, _, err := v.addressee(a)
+	if err != nil || c.ID == "" {
+		return "", ""
+	}
+	p, err := v.eng.postbag(v.r.Context(), v.eng.records.Tag(c.ID))
+	if err != nil {
+		return "", ""
+	}
+	m := p.find(messageID(a.Item))
+	if m == nil {
+		return "sent.now", ""
+	}
+	ago := v.now.Sub(time.Unix(m.At, 0))
+	switch m.Fate {
+	case mail.Queued:
+		if ago < time.Minute {
+			return "sent.now", ""
+		}
+		return "sent.slow", ""
+	case mail.Delayed:
+		return "sent.slow", ""
+	case mail.Bounced, mail.Withheld:
+		return "sent.bounced", ""
+	}
+	return "sent.ago", ui.Wait(ago)
 }
 
 // code takes the code from a mail, in the browser that asked for the mail.

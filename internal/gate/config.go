@@ -57,7 +57,12 @@ type Config struct {
 	Clients directory.Directory
 	// Sender takes the mails.
 	Sender mail.Sender
-	Log    *zap.Logger
+	// Templates are the practice's own words for mails; nil is the usual ones.
+	Templates *mail.Templates
+	// Reports reads what the mail service tells at <path>/mailgun of mails; nil
+	// is that there is no such address.
+	Reports mail.Reporter
+	Log     *zap.Logger
 }
 
 // Limits are the rates that an operator may set (DESIGN section 6).

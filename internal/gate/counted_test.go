@@ -103,8 +103,8 @@ func (c *counted) Put(ctx context.Context, it store.Item) error {
 	return c.Backend.Put(ctx, it)
 }
 
-func (c *counted) Lease(ctx context.Context, max int, hold time.Duration) ([]store.Item, error) {
-	items, err := c.Backend.Lease(ctx, max, hold)
+func (c *counted) Lease(ctx context.Context, lane store.Lane, max int, hold time.Duration) ([]store.Item, error) {
+	items, err := c.Backend.Lease(ctx, lane, max, hold)
 	if len(items) > 0 && c.lost.CompareAndSwap(true, false) {
 		for i := range items {
 			items[i].Lost = true

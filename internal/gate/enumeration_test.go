@@ -177,12 +177,12 @@ type blockedSender struct {
 	gate chan struct{}
 }
 
-func (s *blockedSender) Send(ctx context.Context, m mail.Message) error {
+func (s *blockedSender) Send(ctx context.Context, m mail.Message) (string, error) {
 	select {
 	case <-s.gate:
 		return s.Sender.Send(ctx, m)
 	case <-ctx.Done():
-		return ctx.Err()
+		return "", ctx.Err()
 	}
 }
 

@@ -26,8 +26,8 @@ type redisStore struct {
 	idle, done atomic.Int64
 }
 
-func (s *redisStore) Lease(ctx context.Context, max int, hold time.Duration) ([]store.Item, error) {
-	items, err := s.Store.Lease(ctx, max, hold)
+func (s *redisStore) Lease(ctx context.Context, lane store.Lane, max int, hold time.Duration) ([]store.Item, error) {
+	items, err := s.Store.Lease(ctx, lane, max, hold)
 	if err == nil && len(items) == 0 {
 		s.idle.Add(1)
 	}

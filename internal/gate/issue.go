@@ -132,10 +132,12 @@ func (rt *Runtime) VoidPIN(ctx context.Context, client, by string) error {
 }
 
 // Unlock lets a client use PINs and mail codes again that too many wrong ones
-// have turned off. It is nil if none were.
+// have turned off, and has mail sent again that was held back after a complaint.
+// It is nil if there was nothing of the kind.
 func (rt *Runtime) Unlock(ctx context.Context, client, by string) error {
 	return rt.change(ctx, client, "unlocked", by, func(now time.Time, r *access.Record) bool {
-		return r.Unlock(now)
+		resumed := r.ResumeMail(now)
+		return r.Unlock(now) || resumed
 	})
 }
 
@@ -212,36 +214,37 @@ func newPIN(digits int) string {
 	return fmt.Sprintf("%0*d", digits, n)
 }
 
-// tellPIN mails the notice that a PIN was made and returns the client; none if
-// there is nobody to tell.
-func (e *engine) tellPIN(ctx context.Context, c *Config, l letter) (client string, err error) {
+// tellPIN mails the notice that a PIN was made, if there is somebody to tell.
+func (e *engine) tellPIN(ctx context.Context, c *Config, it store.Item, l letter) (came, error) {
+	none := came{what: "notice"}
 	r, err := e.records.Get(ctx, l.Tag)
 	if err = ignoreNotFound(err); err != nil || r == nil {
-		return "", err
+		return none, err
 	}
 	pin, live := r.LivePIN(time.Unix(l.Made, 0))
 	if _, _, past := r.Look(time.Unix(l.Made, 0), l.PIN); past.PIN {
 		pin, live = access.PIN{ID: l.PIN, Made: l.Made, Expires: l.Made + past.Life}, true
 	}
 	if !live || pin.ID != l.PIN {
-		return "", nil // it was not made after all
+		return none, nil // it was not made after all
 	}
 	to, bound, err := e.records.OnFile(ctx, c.Clients, r.Client)
 	if err != nil || !r.BoundTo(r.Client, bound) || !to.EmailOK {
-		return "", err
+		return none, err
 	}
-	letters, err := mail.NewComposer(c.UI)
+	letters, err := mail.NewComposer(c.UI, c.Templates)
 	if err != nil {
-		return "", err
+		return none, err
 	}
+	id := messageID("pin " + string(l.PIN))
 	m, err := letters.PINIssued(mail.Notice{
-		ID: messageID("pin " + string(l.PIN)), To: to.Email, First: firstName(to), When: time.Unix(pin.Made, 0),
+		ID: id, To: to.Email, First: firstName(to), When: time.Unix(pin.Made, 0),
 		Stop: c.page("/stop", session.Token(l.Tag, e.keys.stopPINSecret(l.PIN))),
 	}, time.Duration(pin.Expires-pin.Made)*time.Second)
 	if err != nil {
-		return "", err
+		return none, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, sendTime)
-	defer cancel()
-	return to.ID, c.Sender.Send(ctx, m)
+	return e.post(ctx, c, parcel{tag: l.Tag, client: to.ID, withheld: r.NoMail(), mailNote: mailNote{
+		ID: id, Kind: "notice", To: bound, Asked: l.Made, Until: it.Expires.Unix(),
+	}}, m)
 }

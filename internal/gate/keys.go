@@ -18,14 +18,14 @@ import (
 
 // keys are the gate's own derived keys, one for each use.
 type keys struct {
-	flow, asked, known, item                    *seal.Box
+	flow, asked, known, item, report            *seal.Box
 	link, code, stop, session, form, limit, pin []byte
 }
 
 func newKeys(root *seal.Root) keys {
 	return keys{
 		flow: root.Box("cookie flow"), asked: root.Box("cookie asked"),
-		known: root.Box("cookie known"), item: root.Box("queue item"),
+		known: root.Box("cookie known"), item: root.Box("queue item"), report: root.Box("mail report"),
 		link: root.Key("link"), code: root.Key("mail code"), stop: root.Key("stop"),
 		session: root.Key("session"), form: root.Key("form"), limit: root.Key("limit"), pin: root.Key("pin pepper"),
 	}

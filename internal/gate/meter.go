@@ -5,6 +5,7 @@ package gate
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/limit"
+	"github.com/portalgate/portalgate/internal/mail"
 	"github.com/portalgate/portalgate/internal/store"
 )
 
@@ -22,6 +24,7 @@ import (
 // could be somebody's address (THREATS T05).
 type meter struct {
 	signIns, links, limits *prometheus.CounterVec
+	mails                  *prometheus.CounterVec
 	requests               [outcomes]prometheus.Counter
 	store                  *prometheus.HistogramVec
 	stale                  prometheus.Gauge
@@ -48,7 +51,10 @@ func (o outcome) String() string {
 }
 
 // linkEvents are what can become of a link.
-var linkEvents = []string{"asked", "sent", "not_sent", "retried", "used", "stopped"}
+var linkEvents = []string{"asked", "sent", "not_sent", "bounced", "withheld", "retried", "used", "stopped"}
+
+// mailFates are what can become of a mail.
+var mailFates = []mail.Fate{mail.Sent, mail.Delivered, mail.Delayed, mail.Bounced, mail.Complained, mail.Withheld}
 
 // limitNames are the limits, as the keys begin under which is counted.
 var limitNames = []string{
@@ -84,6 +90,18 @@ func newMeter(rt *Runtime) *meter {
 
 	m.signIns = counters("sign_ins_total", "Sign-ins, and tries that came to nothing, by method and outcome.", "method", "outcome")
 	m.links = counters("links_total", "What became of sign-in links.", "event")
+	m.mails = counters("mails_total", "What became of mails.", "fate")
+	for _, fate := range mailFates {
+		m.mails.WithLabelValues(string(fate))
+	}
+	m.all = append(m.all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "portalgate_mail_server_down", Help: "1 while the mail server takes no mail, as the last one showed.", ConstLabels: gate,
+	}, func() float64 {
+		if rt.mailServer.down.Load() {
+			return 1
+		}
+		return 0
+	}))
 	m.limits = counters("limits_hit_total", "Requests that a limit refused, by limit.", "limit")
 	requests := counters("requests_total", "Requests, by what the gate made of them.", "outcome")
 	for o := range outcomes {
@@ -167,15 +185,21 @@ func (m *meter) event(what string, fields []zap.Field) {
 		signIn(refusal(field("because")))
 	case "address_unknown":
 		signIn("unknown_address")
-	case "link_asked", "link_sent", "link_not_sent", "link_stopped":
+	case "link_asked", "link_sent", "link_not_sent", "link_stopped", "link_bounced", "link_withheld":
 		link(strings.TrimPrefix(what, "link_"))
+	}
+	if _, fate, ok := strings.Cut(what, "_"); ok && slices.Contains(mailFates, mail.Fate(fate)) {
+		m.mails.WithLabelValues(fate).Inc()
 	}
 }
 
 // retried counts a mail that could not be sent and will be tried again.
-func (m *meter) retried(what string) {
-	if what == "link" {
+func (m *meter) retried(r came) {
+	if r.what == "link" {
 		m.links.WithLabelValues("retried").Inc()
+	}
+	if r.fate != "" {
+		m.mails.WithLabelValues(string(r.fate)).Inc()
 	}
 }
 

@@ -74,9 +74,9 @@ type flaky struct {
 	failed atomic.Bool
 }
 
-func (f *flaky) Send(ctx context.Context, m mail.Message) error {
+func (f *flaky) Send(ctx context.Context, m mail.Message) (string, error) {
 	if f.failed.CompareAndSwap(false, true) {
-		return errors.New("busy")
+		return "", errors.New("busy")
 	}
 	return f.Sender.Send(ctx, m)
 }

@@ -65,11 +65,12 @@ func (v *visit) unannounced(method string, announced, known bool) bool {
 	return !announced || v.rt.now().Sub(v.now) > noticeWait-time.Second
 }
 
-// tell mails a notice and returns the client; none if there is nobody to tell.
-func (e *engine) tell(ctx context.Context, c *Config, now time.Time, l letter) (client string, err error) {
+// tell mails a notice, if there is somebody to tell.
+func (e *engine) tell(ctx context.Context, c *Config, now time.Time, it store.Item, l letter) (came, error) {
+	none := came{what: "notice"}
 	r, err := e.records.Get(ctx, l.Tag)
 	if err = ignoreNotFound(err); err != nil {
-		return "", err
+		return none, err
 	}
 	var s access.Session
 	found := false
@@ -78,20 +79,20 @@ func (e *engine) tell(ctx context.Context, c *Config, now time.Time, l letter) (
 	}
 	switch {
 	case !found && now.Unix() < l.Made+int64(noticeLate/time.Second):
-		return "", errEarly
+		return none, errEarly
 	case !found:
-		return "", nil // the sign-in came to nothing
+		return none, nil // the sign-in came to nothing
 	}
 	to, bound, err := e.records.OnFile(ctx, c.Clients, r.Client)
 	if err != nil {
-		return "", err
+		return none, err
 	}
 	if !r.BoundTo(r.Client, bound) || s.Why == access.ByPractice || !to.EmailOK {
-		return "", nil // nor is it the business of who has that row now
+		return none, nil // nor is it the business of who has that row now
 	}
-	letters, err := mail.NewComposer(c.UI)
+	letters, err := mail.NewComposer(c.UI, c.Templates)
 	if err != nil {
-		return "", err
+		return none, err
 	}
 	compose := letters.NewBrowser
 	if s.Method == pinMethod {
@@ -102,11 +103,11 @@ func (e *engine) tell(ctx context.Context, c *Config, now time.Time, l letter) (
 		Stop: c.page("/stop", session.Token(l.Tag, e.keys.expelSecret(s.Stranger()))),
 	})
 	if err != nil {
-		return "", err
+		return none, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, sendTime)
-	defer cancel()
-	return to.ID, c.Sender.Send(ctx, m)
+	return e.post(ctx, c, parcel{tag: l.Tag, client: to.ID, withheld: r.NoMail(), mailNote: mailNote{
+		ID: messageID("notice " + string(l.Session)), Kind: "notice", To: bound, Asked: l.Made, Until: it.Expires.Unix(),
+	}}, m)
 }
 
 // stranger returns whom a stop token names.

@@ -35,6 +35,9 @@ func (h *Handler) table() map[string]route {
 		p + "/logo":         {get: (*visit).logo},
 		jwksPath:            {get: func(v *visit) { v.eng.ring.ServeKeys(v.w, v.r) }},
 	}
+	if h.Reports != nil {
+		t[p+"/mailgun"] = route{post: (*visit).report}
+	}
 	for _, m := range h.Methods {
 		t[p+"/"+methodPath(m)] = route{
 			get:  func(v *visit) { v.start(m) },

@@ -44,10 +44,11 @@ type Runtime struct {
 	eng     atomic.Pointer[engine] // nil until the store was opened
 	opening chan struct{}          // held by the one who opens it
 
-	meter   *meter
-	health  health
-	skew    atomic.Int64 // by how much the store's clock is ahead: see now
-	circled Hourly       // when a visit was last said to have gone round in a circle
+	meter      *meter
+	health     health
+	mailServer mailServer
+	skew       atomic.Int64 // by how much the store's clock is ahead: see now
+	circled    Hourly       // when a visit was last said to have gone round in a circle
 
 	// err and retryAt are guarded by opening: why the store could not be
 	// opened, and when to try again.
@@ -216,7 +217,8 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 	e.unfit.Store(&unfit)
 	e.workers.Go(func() { every(run, 10*time.Second, func() { rt.keepFit(run, e, backend, said) }) })
 	e.workers.Go(func() { e.records.Run(run) })
-	e.workers.Go(func() { rt.deliver(run, e) })
+	e.workers.Go(func() { rt.deliver(run, e, store.Fresh, freshHands) })
+	e.workers.Go(func() { rt.deliver(run, e, store.Again, againHands) })
 	// The keys seldom change, but where another gate replaces them because they
 	// are in wrong hands, it matters that this one follows.
 	e.workers.Go(func() { every(run, time.Minute, func() { rt.rotate(run, e) }) })

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,22 +23,68 @@ import (
 )
 
 const (
+	// leaseTime is longer than anything that is done with a mail: whoever is not
+	// done by then has died, and somebody else takes it up.
 	leaseTime = time.Minute
-	sendTime  = leaseTime / 2 // for one mail, so that nobody else takes it up meanwhile
-	firstWait = 2 * time.Second
-	longWait  = 10 * time.Minute
+	workTime  = leaseTime / 2            // for one mail, the store's part included
+	sendTime  = workTime - 5*time.Second // for the mail server's
+	// closeTime is how long a mail under way may take when the gate closes, so
+	// that it is not cut off and sent twice.
+	closeTime = 3 * time.Second
+
+	// Mails that are sent at once: those that nobody has tried yet, and the
+	// others. A server that hangs holds up no more than its hands.
+	freshHands, againHands = 12, 4
 )
 
-// deliver takes what is due from the queue and mails it, until ctx is done.
-func (rt *Runtime) deliver(ctx context.Context, e *engine) {
+// backOff is how long a mail waits that was tried so often. Somebody waits for
+// it, so a server that comes back after some minutes is noticed within half a
+// minute. It is up to twice as long, so that mails which failed together are tried
+// apart.
+func backOff(tries int) time.Duration {
+	wait := 10 * time.Minute
+	switch {
+	case tries < 4:
+		wait = time.Second << tries
+	case tries < 20:
+		wait = 15 * time.Second
+	case tries < 40:
+		wait = time.Minute
+	}
+	return wait + rand.N(wait)
+}
+
+// deliver takes what is due in one lane of the queue and mails it, until ctx is
+// done. It leases no more than it begins with at once.
+func (rt *Runtime) deliver(ctx context.Context, e *engine, lane store.Lane, hands int) {
 	tick := time.NewTicker(time.Second) // for what another try is due for
 	defer tick.Stop()
 	pause := time.NewTimer(time.Hour)
 	defer pause.Stop()
+	wake := e.wake
+	if lane == store.Again {
+		wake = nil // nothing is asked for there
+	}
+	free := make(chan struct{}, hands)
+	for range hands {
+		free <- struct{}{}
+	}
+	var working sync.WaitGroup
+	defer working.Wait()
 	for {
-		items, err := e.backend.Lease(ctx, 16, leaseTime)
+		n := take(ctx, free)
+		if n == 0 {
+			return
+		}
+		items, err := e.backend.Lease(ctx, lane, n, leaseTime)
 		for _, it := range items {
-			rt.work(ctx, e, it)
+			working.Go(func() {
+				rt.work(ctx, e, it)
+				free <- struct{}{}
+			})
+		}
+		for range n - len(items) {
+			free <- struct{}{}
 		}
 		if err == nil && len(items) > 0 {
 			continue
@@ -45,7 +92,7 @@ func (rt *Runtime) deliver(ctx context.Context, e *engine) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-e.wake:
+		case <-wake:
 			// Not at the heels of the request: what the worker does for an
 			// address on file must not show in the answers that follow.
 			if rt.o.Pause > 0 {
@@ -61,71 +108,110 @@ func (rt *Runtime) deliver(ctx context.Context, e *engine) {
 	}
 }
 
+// take waits for a free hand and takes what others there are. It returns 0 when
+// ctx is done.
+func take(ctx context.Context, free chan struct{}) (n int) {
+	select {
+	case <-free:
+	case <-ctx.Done():
+		return 0
+	}
+	for n = 1; ; n++ {
+		select {
+		case <-free:
+		default:
+			return n
+		}
+	}
+}
+
 // work sends one mail, or gives the item back for another try.
-func (rt *Runtime) work(ctx context.Context, e *engine, it store.Item) {
+func (rt *Runtime) work(running context.Context, e *engine, it store.Item) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(running), workTime)
+	defer cancel()
+	defer context.AfterFunc(running, func() { time.AfterFunc(closeTime, cancel) })()
 	c := rt.conf.Load()
-	what, client, err := e.send(ctx, c, it, rt.o.Now())
+	result, err := e.send(ctx, c, it, rt.o.Now())
+	closed := running.Err() != nil && ctx.Err() != nil
+	var refusal *mail.Refusal
 	switch {
 	case errors.Is(err, errEarly):
 		err = e.backend.Retry(ctx, it.ID, rt.o.Now().Add(noticeWait))
-	case ctx.Err() != nil: // it stays leased, and is sent after the restart
+	case closed: // it stays leased, and is sent after the restart
 	case err != nil:
-		c.Log.Error("sending mail", zap.String("what", what), zap.Int("try", it.Tries), zap.Error(err))
-		rt.meter.retried(what)
-		wait := min(firstWait<<min(it.Tries, 16), longWait)
-		wait += rand.N(wait) // the other mails that failed now try at other times
-		err = e.backend.Retry(ctx, it.ID, rt.o.Now().Add(wait))
-	default:
-		if client == "" {
-			what += "_not"
+		var u unsent
+		if errors.As(err, &u) {
+			rt.mailServer.tell(c, rt.o.Now(), u.error)
+		} else if errors.As(err, &refusal) {
+			rt.mailServer.tell(c, rt.o.Now(), nil)
+			c.Log.Warn("a mail was not taken yet", zap.String("what", result.what), zap.String("client", result.client), zap.Int("try", it.Tries), zap.Error(err))
+		} else {
+			c.Log.Error("sending mail", zap.String("what", result.what), zap.Int("try", it.Tries), zap.Error(err))
 		}
-		rt.audit(c, what+"_sent", zap.String("client", client))
+		rt.meter.retried(result)
+		err = e.backend.Retry(ctx, it.ID, rt.o.Now().Add(backOff(it.Tries)))
+	default:
+		if result.fate != "" && result.fate != mail.Withheld && result.client != "" {
+			rt.mailServer.tell(c, rt.o.Now(), nil)
+		}
+		rt.finished(c, result)
 		err = e.backend.Done(ctx, it.ID)
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil && !closed {
 		c.Log.Error("keeping the queue", zap.Error(err))
 	}
 }
 
-// send does what a queue item asks for. It returns what that is, and the client
-// who was mailed; none if nobody was to be.
-func (e *engine) send(ctx context.Context, c *Config, it store.Item, now time.Time) (what, client string, err error) {
+// finished tells what became of a mail, which is also the client's when there
+// was none to send.
+func (rt *Runtime) finished(c *Config, r came) {
+	fields := []zap.Field{zap.String("client", r.client)}
+	switch {
+	case r.client == "" || r.fate == "":
+		rt.audit(c, r.what+"_not_sent", fields...)
+	case r.reason != "":
+		rt.audit(c, r.what+"_"+string(r.fate), append(fields, zap.String("because", r.reason))...)
+	default:
+		rt.audit(c, r.what+"_"+string(r.fate), fields...)
+	}
+}
+
+// send does what a queue item asks for.
+func (e *engine) send(ctx context.Context, c *Config, it store.Item, now time.Time) (came, error) {
 	var l letter
 	if json.Unmarshal(it.Data, &l) != nil || l.Made < e.floor {
 		// Not ours to guess at, or made before an earlier copy of the store was
 		// put back: dropped.
-		return "mail", "", nil
+		return came{what: "mail"}, nil
 	}
 	if l.Session != "" {
-		client, err = e.tell(ctx, c, now, l)
-		return "notice", client, err
+		return e.tell(ctx, c, now, it, l)
 	}
 	if l.PIN != "" {
-		client, err = e.tellPIN(ctx, c, l)
-		return "notice", client, err
+		return e.tellPIN(ctx, c, it, l)
 	}
 	if it.Lost {
 		// It may have been sent, and its link used, in a history that the store
 		// has lost: the same link must not be made good again. Another takes its
 		// place, which the browser that asked does not know as its own.
-		return "link", "", e.enqueue(ctx, itemID(), l, now, it.Expires)
+		return came{what: "link"}, e.enqueue(ctx, itemID(), l, now, it.Expires)
 	}
-	client, err = e.sendLink(ctx, c, it, l)
-	return "link", client, err
+	return e.sendLink(ctx, c, it, l)
 }
 
 // sendLink mails a link, unless the address is not on file or the link is not
 // to be sent any more. For an address that is not on file it does the same up
 // to the sending, on a record that is nobody's: the worker's work must not tell
 // either.
-func (e *engine) sendLink(ctx context.Context, c *Config, it store.Item, l letter) (id string, err error) {
+func (e *engine) sendLink(ctx context.Context, c *Config, it store.Item, l letter) (came, error) {
+	none := came{what: "link"}
 	to, err := address.Parse(l.Address)
 	if err != nil {
-		return "", nil
+		return none, nil
 	}
 	client, err := c.Clients.ByAddress(ctx, to)
 	if err != nil && !errors.Is(err, directory.ErrNotFound) {
-		return "", err
+		return none, err
 	}
 	mayMail := err == nil && client.Access && client.EmailOK
 	tag, scratch := e.records.Tag(client.ID), e.records.Scratch(to)
@@ -137,27 +223,26 @@ func (e *engine) sendLink(ctx context.Context, c *Config, it store.Item, l lette
 		Hash: e.keys.linkHash(it.ID), Made: l.Made, Expires: l.Made + l.Life, ReturnTo: l.Back, Shared: l.Shared,
 	}
 	var state access.State
+	withheld := false
 	err = e.records.Update(ctx, tag, func(now time.Time, r *access.Record) error {
 		if !mayMail {
 			*r = access.Record{} // nobody's record is always like one just begun
 		}
 		r.Bind(now, client.ID, e.records.Address(to))
+		withheld = r.NoMail()
 		state = r.AddLink(now, link)
 		return nil
 	})
 	if err != nil || state != access.Live {
-		return "", err
+		return none, err
 	}
 	m, err := e.compose(c, it, client, tag, l)
-	if !mayMail {
-		return "", nil // nothing of a stranger's is tried again
+	if err != nil && mayMail {
+		return none, err
 	}
-	if err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithTimeout(ctx, sendTime)
-	defer cancel()
-	return client.ID, c.Sender.Send(ctx, m)
+	return e.post(ctx, c, parcel{tag: tag, client: client.ID, nobody: !mayMail, withheld: withheld, mailNote: mailNote{
+		ID: messageID(it.ID), Kind: "link", To: e.records.Address(to), Asked: l.Made, Until: it.Expires.Unix(),
+	}}, m)
 }
 
 // compose writes the mail for a link. Neither it nor its secrets are kept.
@@ -170,7 +255,7 @@ func (e *engine) compose(c *Config, it store.Item, to directory.Client, tag stri
 }
 
 func (c *Config) compose(in mail.SignIn, link, stop string) (mail.Message, error) {
-	letters, err := mail.NewComposer(c.UI)
+	letters, err := mail.NewComposer(c.UI, c.Templates)
 	if err != nil {
 		return mail.Message{}, err
 	}
@@ -190,6 +275,11 @@ func messageID(item string) string { return string(access.HashOf([]byte("message
 // would be found when the first client waits for one.
 func (c *Config) Check() error {
 	sample := session.Token(strings.Repeat("a", session.TagSize), make([]byte, session.SecretSize))
-	_, err := c.compose(mail.SignIn{ID: "sample", To: "ada@example.com", Code: "00000000", Life: time.Hour}, sample, sample)
-	return err
+	for _, first := range []string{"", strings.Repeat("W", 100)} { // whatever a name does to a template
+		in := mail.SignIn{ID: "sample", To: "ada@example.com", First: first, Code: "00000000", Life: time.Hour}
+		if _, err := c.compose(in, sample, sample); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -14,14 +14,16 @@ import (
 
 // Composer writes a practice's mails. It may be used concurrently.
 type Composer struct {
-	ui       *ui.UI
-	practice ui.Practice
-	domain   string // of the sender
+	ui        *ui.UI
+	practice  ui.Practice
+	domain    string // of the sender
+	templates *Templates
 }
 
-// NewComposer returns a composer in the name and colour of u's practice, or
-// says what of the practice cannot stand in a mail.
-func NewComposer(u *ui.UI) (*Composer, error) {
+// NewComposer returns a composer in the name and colour of u's practice, and in
+// its own words if there are templates, or says what of the practice cannot
+// stand in a mail.
+func NewComposer(u *ui.UI, t *Templates) (*Composer, error) {
 	p := u.Practice()
 	if !oneLine(p.Name) {
 		return nil, errors.New("the practice's name has characters that cannot be seen")
@@ -30,7 +32,7 @@ func NewComposer(u *ui.UI) (*Composer, error) {
 		return nil, errors.New("the address that mails come from is not a plain one like hello@example.com")
 	}
 	_, domain, _ := strings.Cut(p.From, "@")
-	return &Composer{ui: u, practice: p, domain: domain}, nil
+	return &Composer{ui: u, practice: p, domain: domain, templates: t}, nil
 }
 
 const (
@@ -49,7 +51,7 @@ var (
 )
 
 // envelope is what every mail has, whatever it says.
-type envelope struct{ id, to, first, stop string }
+type envelope struct{ kind, id, to, first, stop string }
 
 // letter makes l a message: greets the client first and signs last. It refuses
 // input that could break out of a header or a line; the errors name the field,
@@ -76,6 +78,7 @@ func (c *Composer) letter(e envelope, l letter) (Message, error) {
 		FromName: c.practice.Name,
 		From:     c.practice.From,
 		To:       e.to,
+		Kind:     e.kind,
 		Subject:  l.Subject,
 		Text:     l.text(),
 		HTML:     html,

@@ -40,7 +40,7 @@ func (c *Composer) notice(n Notice, key string, slots ui.Slots) (Message, error)
 	}
 	slots["date"], slots["time"], slots["stop"] = c.ui.Day(n.When), c.ui.Clock(n.When), ""
 	say := func(key string) string { return c.ui.Text(key, slots) }
-	return c.letter(envelope{n.ID, n.To, n.First, n.Stop}, letter{
+	return c.letter(envelope{"notice", n.ID, n.To, n.First, n.Stop}, letter{
 		Subject: say(key + ".subject"),
 		Preview: say("notice.you"),
 		Parts: []part{

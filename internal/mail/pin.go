@@ -24,7 +24,7 @@ func (c *Composer) PINIssued(n Notice, life time.Duration) (Message, error) {
 	}
 	slots := ui.Slots{"date": c.ui.Day(n.When), "time": c.ui.Clock(n.When), "life": ui.Life(life), "stop": ""}
 	say := func(key string) string { return c.ui.Text("mail.pin."+key, slots) }
-	return c.letter(envelope{n.ID, n.To, n.First, n.Stop}, letter{
+	return c.letter(envelope{"notice", n.ID, n.To, n.First, n.Stop}, letter{
 		Subject: say("subject"),
 		Preview: say("preview"),
 		Parts: []part{

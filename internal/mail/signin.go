@@ -44,7 +44,7 @@ func (c *Composer) SignIn(in SignIn) (Message, error) {
 	}
 	slots := ui.Slots{"life": ui.Life(in.Life), "stop": ""}
 	say := func(key string) string { return c.ui.Text("mail.sign_in."+key, slots) }
-	return c.letter(envelope{in.ID, in.To, in.First, in.Stop}, letter{
+	m, err := c.letter(envelope{"sign-in", in.ID, in.To, in.First, in.Stop}, letter{
 		Subject: say("subject"),
 		Preview: say("preview"),
 		Parts: []part{
@@ -59,4 +59,11 @@ func (c *Composer) SignIn(in SignIn) (Message, error) {
 			{Text: say("keep"), Quiet: true},
 		},
 	})
+	if err != nil || c.templates == nil {
+		return m, err
+	}
+	if err := c.ownWords(&m, in); err != nil {
+		return Message{}, err
+	}
+	return m, nil
 }

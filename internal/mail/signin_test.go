@@ -38,7 +38,7 @@ func composer(t testing.TB, p ui.Practice) (*Composer, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewComposer(u)
+	return NewComposer(u, nil)
 }
 
 func ada() SignIn {

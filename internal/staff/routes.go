@@ -39,6 +39,7 @@ func (d *Desk) table() []route {
 		{"POST", api + "/clients/{id}/pin", (*visit).issue},
 		{"DELETE", api + "/clients/{id}/pin", func(v *visit) { v.change(v.Gate.VoidPIN) }},
 		{"POST", api + "/clients/{id}/unlock", func(v *visit) { v.change(v.Gate.Unlock) }},
+		{"GET", api + "/clients/{id}/events", (*visit).events},
 	}
 }
 

@@ -33,6 +33,9 @@ type Gate interface {
 	IssuePIN(ctx context.Context, o gate.PINOrder) (gate.IssuedPIN, error)
 	VoidPIN(ctx context.Context, client, by string) error
 	Unlock(ctx context.Context, client, by string) error
+	// Mails returns the mails to a client, newest first, and whether no more are
+	// sent because one was called spam.
+	Mails(ctx context.Context, client string) (all []gate.Mailed, withheld bool, err error)
 	// Audit writes down what happened.
 	Audit(what string, fields ...zap.Field)
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/gate"
+	"github.com/portalgate/portalgate/internal/mail"
 	"github.com/portalgate/portalgate/internal/store"
 	"github.com/portalgate/portalgate/internal/ui"
 )
@@ -104,6 +105,13 @@ func (s *scripted) Unlock(_ context.Context, client, by string) error {
 	return s.err
 }
 
+func (s *scripted) Mails(_ context.Context, client string) ([]gate.Mailed, bool, error) {
+	if client != "c-ada" {
+		return nil, false, s.err
+	}
+	return []gate.Mailed{{ID: "m1", Kind: "link", Fate: mail.Bounced, Reason: "there is no such mailbox"}}, true, s.err
+}
+
 func (s *scripted) Audit(what string, _ ...zap.Field) { s.audit = append(s.audit, what) }
 
 func (s *scripted) desk(t *testing.T) *Desk {
@@ -157,6 +165,25 @@ func TestAnswers(t *testing.T) {
 		if !slices.Equal(tc.gate.audit, []string{"staff_request"}) {
 			t.Errorf("%s: audited as %q", tc.name, tc.gate.audit)
 		}
+	}
+}
+
+// TestEvents: staff see what became of a client's mails, and that nothing more is
+// sent; of a client with no mail, that there is none.
+func TestEvents(t *testing.T) {
+	s := new(scripted)
+	w := ask(s.desk(t), "desk", "GET", "/api/v1/clients/c-ada/events", "")
+	for _, want := range []string{`"fate":"bounced"`, `"reason":"there is no such mailbox"`, `"mails_withheld":true`} {
+		if w.Code != 200 || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%d %s, want %s", w.Code, w.Body, want)
+		}
+	}
+	if w := ask(s.desk(t), "desk", "GET", "/api/v1/clients/c-bob/events", ""); w.Code != 200 || !strings.Contains(w.Body.String(), `"mails":[]`) {
+		t.Errorf("without mails: %d %s", w.Code, w.Body)
+	}
+	s.err = directory.ErrNotFound
+	if w := ask(s.desk(t), "desk", "GET", "/api/v1/clients/nobody/events", ""); w.Code != 404 {
+		t.Errorf("nobody's: %d", w.Code)
 	}
 }
 

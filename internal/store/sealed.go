@@ -74,8 +74,8 @@ func (s *sealed) Put(ctx context.Context, it Item) error {
 // Lease leaves out items that do not open, so that one of them does not keep
 // the others from being done: they stay leased, come back, and expire. It is an
 // error if there are no others.
-func (s *sealed) Lease(ctx context.Context, max int, hold time.Duration) ([]Item, error) {
-	leased, err := s.Backend.Lease(ctx, max, hold)
+func (s *sealed) Lease(ctx context.Context, lane Lane, max int, hold time.Duration) ([]Item, error) {
+	leased, err := s.Backend.Lease(ctx, lane, max, hold)
 	if err != nil {
 		return nil, err
 	}

@@ -197,7 +197,7 @@ func TestSealedItemsAltered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	leased, err := raw.Lease(ctx, 3, 0)
+	leased, err := raw.Lease(ctx, store.Fresh, 3, 0)
 	if err != nil || len(leased) != 3 {
 		t.Fatalf("leased %d: %v", len(leased), err)
 	}
@@ -209,20 +209,20 @@ func TestSealedItemsAltered(t *testing.T) {
 		case "older":
 			altered = store.Item{ID: it.ID, Data: it.Data, Due: now.Add(-time.Hour), Expires: it.Expires.Add(time.Hour)}
 		default:
-			continue
+			altered = it
 		}
 		if err := errors.Join(raw.Done(ctx, it.ID), raw.Put(ctx, altered)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	items, err := s.Lease(ctx, 3, 0)
+	items, err := s.Lease(ctx, store.Fresh, 3, 0)
 	if err != nil || len(items) != 1 || string(items[0].Data) != "good" {
 		t.Errorf("leased %+v, %v, want the good one", items, err)
 	}
 	if err := s.Done(ctx, "good"); err != nil {
 		t.Fatal(err)
 	}
-	items, err = s.Lease(ctx, 3, time.Minute)
+	items, err = s.Lease(ctx, store.Again, 3, time.Minute)
 	if len(items) > 0 || !errors.Is(err, store.ErrUnknown) || !errors.Is(err, seal.ErrOpen) {
 		t.Errorf("leased %+v, %v, want ErrUnknown", items, err)
 	}

@@ -92,14 +92,24 @@ type Item struct {
 	Lost bool
 }
 
+// Lane is one of the two parts of a queue: what is tried again never stands
+// before what was not tried yet.
+type Lane int
+
+// The lanes of a queue.
+const (
+	Fresh Lane = iota // what nobody has leased yet
+	Again             // what somebody has
+)
+
 // Queue holds items until somebody has done them. Its methods may be called
 // concurrently, and by several processes where the store is shared.
 type Queue interface {
 	// Put adds an item, durably. ErrFull if there is no room.
 	Put(ctx context.Context, it Item) error
-	// Lease returns up to max due items, oldest due first, that nobody else
-	// holds, and keeps them from others for the given time.
-	Lease(ctx context.Context, max int, hold time.Duration) ([]Item, error)
+	// Lease returns up to max due items of a lane, oldest due first, that nobody
+	// else holds, and keeps them from others for the given time.
+	Lease(ctx context.Context, lane Lane, max int, hold time.Duration) ([]Item, error)
 	// Done removes an item. Removing one that is gone is not an error.
 	Done(ctx context.Context, id string) error
 	// Retry gives an item back, to be leased from due on.

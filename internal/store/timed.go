@@ -93,9 +93,9 @@ func (t *timed) Put(ctx context.Context, it Item) error {
 	return err
 }
 
-func (t *timed) Lease(ctx context.Context, max int, hold time.Duration) ([]Item, error) {
+func (t *timed) Lease(ctx context.Context, lane Lane, max int, hold time.Duration) ([]Item, error) {
 	c := begin(ctx, "lease")
-	items, err := t.Backend.Lease(c.ctx, max, hold)
+	items, err := t.Backend.Lease(c.ctx, lane, max, hold)
 	t.end(c, err)
 	return items, err
 }

@@ -46,7 +46,7 @@ func (f fixed) Allow(ctx context.Context, _ []limit.Ask) (limit.Decision, error)
 	return limit.Decision{}, f.say(ctx)
 }
 func (f fixed) Put(ctx context.Context, _ store.Item) error { return f.say(ctx) }
-func (f fixed) Lease(ctx context.Context, _ int, _ time.Duration) ([]store.Item, error) {
+func (f fixed) Lease(ctx context.Context, _ store.Lane, _ int, _ time.Duration) ([]store.Item, error) {
 	return nil, f.say(ctx)
 }
 func (f fixed) Done(ctx context.Context, _ string) error               { return f.say(ctx) }
@@ -60,7 +60,7 @@ func everyOp(t *testing.T, ctx context.Context, b store.Backend, want error) []s
 	const key = "access/secretkey"
 	_, get := b.Get(ctx, key)
 	_, allow := b.Allow(ctx, []limit.Ask{{Key: key}})
-	_, lease := b.Lease(ctx, 1, time.Minute)
+	_, lease := b.Lease(ctx, store.Fresh, 1, time.Minute)
 	for i, err := range []error{
 		get, b.Update(ctx, key, put(nil, time.Time{})), allow, b.Put(ctx, store.Item{ID: key}), lease,
 		b.Done(ctx, key), b.Retry(ctx, key, time.Time{}),

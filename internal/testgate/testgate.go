@@ -10,6 +10,7 @@
 package testgate
 
 import (
+	"cmp"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
@@ -44,6 +45,8 @@ type Options struct {
 	Name string
 	// More lines for the global options, the site and the gate's own block.
 	Global, Site, Gate string
+	// Mail is how mail leaves. Default: mail outbox.
+	Mail string
 	// Handler is the portalgate directive's block. Default: public /assets/*.
 	Handler string
 	// Proxy are more lines for the reverse_proxy directive's block.
@@ -166,7 +169,7 @@ func (g *Gate) Caddyfile(o Options) string {
 			email hello@willow.example
 		}
 		clients file %[4]s
-		mail outbox
+		%[15]s
 		%[5]s
 	}
 }
@@ -187,7 +190,7 @@ http://:%[12]s {
 	bind 127.0.0.1
 	portalgate_inbox %[13]s
 }
-`, admin, o.Global, g.URL, g.File("clients.csv"), o.Gate, scheme, port, site, o.Site, handler, g.Upstream, inbox, o.Name, o.Proxy)
+`, admin, o.Global, g.URL, g.File("clients.csv"), o.Gate, scheme, port, site, o.Site, handler, g.Upstream, inbox, o.Name, o.Proxy, cmp.Or(o.Mail, "mail outbox"))
 }
 
 func (g *Gate) port(u string) (scheme, port string) {

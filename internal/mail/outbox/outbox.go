@@ -57,9 +57,9 @@ func New(max int) *Box {
 }
 
 // Send puts the message in the box. It fails only if ctx is over.
-func (b *Box) Send(ctx context.Context, m mail.Message) error {
+func (b *Box) Send(ctx context.Context, m mail.Message) (answer string, err error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return "", err
 	}
 	e := Entry{
 		ID:      rand.Text(),
@@ -76,7 +76,7 @@ func (b *Box) Send(ctx context.Context, m mail.Message) error {
 	if over := len(b.entries) - b.max; over > 0 {
 		b.entries = slices.Delete(b.entries, 0, over)
 	}
-	return nil
+	return "kept in the outbox", nil
 }
 
 // Messages returns what is in the box, newest first. It is never nil.

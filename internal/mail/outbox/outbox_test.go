@@ -28,7 +28,7 @@ func message(subject string) mail.Message {
 
 func send(t *testing.T, b *Box, m mail.Message) Entry {
 	t.Helper()
-	if err := b.Send(t.Context(), m); err != nil {
+	if _, err := b.Send(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
 	return b.Messages()[0]
@@ -61,7 +61,7 @@ func TestSendAfterTheEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	b := New(0)
-	if err := b.Send(ctx, message("x")); err == nil || len(b.Messages()) != 0 {
+	if _, err := b.Send(ctx, message("x")); err == nil || len(b.Messages()) != 0 {
 		t.Errorf("Send = %v with %d mails in the box, want an error and none", err, len(b.Messages()))
 	}
 }
@@ -72,7 +72,7 @@ func TestConcurrentUse(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 50 {
-				if err := b.Send(context.Background(), message("x")); err != nil {
+				if _, err := b.Send(context.Background(), message("x")); err != nil {
 					t.Error(err)
 				}
 				get(b, "/")

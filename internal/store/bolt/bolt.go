@@ -48,6 +48,9 @@ type Store struct {
 	writer        chan struct{}
 	reads, writes atomic.Int64
 
+	turns   sync.Mutex
+	waiting []*change // guarded by turns; in the order they came
+
 	stop  chan struct{} // closed to end the sweeper
 	swept chan struct{} // closed when it has ended
 	close func() error
@@ -115,35 +118,6 @@ func (s *Store) read(ctx context.Context, f func(tx *bbolt.Tx) error) error {
 		return unknown(err)
 	}
 	s.reads.Add(1)
-	return nil
-}
-
-// write runs f in a transaction and commits it, all or nothing. Nothing is
-// committed, and the error is nil, if f returns store.ErrUnchanged.
-func (s *Store) write(ctx context.Context, f func(tx *bbolt.Tx) error) error {
-	if err := s.begin(ctx); err != nil {
-		return err
-	}
-	defer s.running.Done()
-
-	select {
-	case s.writer <- struct{}{}:
-	case <-ctx.Done():
-		return unknown(context.Cause(ctx))
-	}
-	defer func() { <-s.writer }()
-
-	// Update and not Batch: Batch waits for company, and several writers
-	// together are six times slower with it than in turn.
-	err := s.db.Update(f)
-	switch {
-	case err == store.ErrUnchanged:
-		s.reads.Add(1)
-		return nil
-	case err != nil:
-		return unknown(err)
-	}
-	s.writes.Add(1)
 	return nil
 }
 

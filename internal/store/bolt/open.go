@@ -8,14 +8,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/portalgate/portalgate/internal/store"
 )
 
 // format is the version of the file's layout. A file of a newer one is refused
@@ -91,9 +95,9 @@ func openFile(path string, o *bbolt.Options) (*bbolt.DB, error) {
 }
 
 // prepare checks the file's format, and lays a new file out. It writes to new
-// files only.
+// files only, and to those whose queue had one lane.
 func prepare(db *bbolt.DB) error {
-	fresh := false
+	fresh, oneLane := false, false
 	if err := db.View(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(meta)
 		if b == nil {
@@ -110,9 +114,19 @@ func prepare(db *bbolt.DB) error {
 		if n := binary.BigEndian.Uint32(v); n != format {
 			return fmt.Errorf("the file has format %d and this release reads format %d: use the release that wrote it, or a newer one", n, format)
 		}
+		oneLane = tx.Bucket(lanes[store.Again]) == nil
 		return nil
-	}); err != nil || !fresh {
+	}); err != nil {
 		return err
+	}
+	if oneLane {
+		return unknown(db.Update(func(tx *bbolt.Tx) error {
+			_, err := tx.CreateBucket(lanes[store.Again])
+			return err
+		}))
+	}
+	if !fresh {
+		return nil
 	}
 
 	// First the file's name, then what is in it: a file that is laid out is
@@ -125,7 +139,7 @@ func prepare(db *bbolt.DB) error {
 		if err != nil {
 			return err
 		}
-		names := [][]byte{due}
+		names := slices.Collect(maps.Values(lanes))
 		for _, t := range []table{values, limits, queue} {
 			names = append(names, t.data, t.expiry)
 		}

@@ -157,7 +157,7 @@ func TestS09_ReadOnly(t *testing.T) {
 		if v, err := s.Get(t.Context(), "key"); err != nil || string(v.Data) != "before" {
 			t.Errorf("Get = %q, %v", v.Data, err)
 		}
-		if items, err := s.Lease(t.Context(), 1, time.Minute); err != nil || len(items) > 0 {
+		if items, err := s.Lease(t.Context(), store.Fresh, 1, time.Minute); err != nil || len(items) > 0 {
 			t.Errorf("Lease = %v, %v", items, err)
 		}
 	}

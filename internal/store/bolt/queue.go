@@ -15,9 +15,13 @@ import (
 	"github.com/portalgate/portalgate/internal/store"
 )
 
-// due is the index by which items are leased: when each may next be, and its
-// id. A lease is no more than a later due time.
-var due = []byte("queue by due time")
+// lanes are the indexes by which items are leased, one for each lane: when each
+// may next be, and its id. A lease is no more than a later due time, in the lane
+// of what is tried again.
+var lanes = map[store.Lane][]byte{
+	store.Fresh: []byte("queue by due time"),
+	store.Again: []byte("queue again by due time"),
+}
 
 // An item is a record of the queue: when it expires, when it is due, how often
 // it was leased, and its data. How many there are is kept as the sequence of
@@ -34,6 +38,12 @@ func (it item) expires() int64 { return getTime(it) }
 func (it item) due() int64     { return getTime(it[8:]) }
 func (it item) tries() uint32  { return binary.BigEndian.Uint32(it[16:]) }
 func (it item) data() []byte   { return it[itemHeader:] }
+func (it item) lane() []byte {
+	if it.tries() > 0 {
+		return lanes[store.Again]
+	}
+	return lanes[store.Fresh]
+}
 
 // Put implements [store.Queue].
 func (s *Store) Put(ctx context.Context, it store.Item) error {
@@ -42,6 +52,7 @@ func (s *Store) Put(ctx context.Context, it store.Item) error {
 	}
 	full := false
 	err := s.write(ctx, func(tx *bbolt.Tx) error {
+		full = false
 		now := s.now()
 		id := []byte(it.ID)
 		old, err := getItem(tx, id, now)
@@ -76,10 +87,10 @@ func (s *Store) Put(ctx context.Context, it store.Item) error {
 
 // Lease implements [store.Queue]. With nothing due it writes nothing, so it may
 // be asked often.
-func (s *Store) Lease(ctx context.Context, max int, hold time.Duration) ([]store.Item, error) {
+func (s *Store) Lease(ctx context.Context, lane store.Lane, max int, hold time.Duration) ([]store.Item, error) {
 	var ids [][]byte
 	if err := s.read(ctx, func(tx *bbolt.Tx) error {
-		ids = dueItems(tx, s.now(), 1)
+		ids = dueItems(tx, lane, s.now(), 1)
 		return nil
 	}); err != nil || len(ids) == 0 {
 		return nil, err
@@ -87,6 +98,7 @@ func (s *Store) Lease(ctx context.Context, max int, hold time.Duration) ([]store
 
 	var items []store.Item
 	err := s.write(ctx, func(tx *bbolt.Tx) error {
+		items = nil
 		now := s.now()
 		// The expired go first, so that they take nobody's place.
 		for _, id := range queue.expired(tx, now, math.MaxInt) {
@@ -94,7 +106,7 @@ func (s *Store) Lease(ctx context.Context, max int, hold time.Duration) ([]store
 				return err
 			}
 		}
-		for _, id := range dueItems(tx, now, max) {
+		for _, id := range dueItems(tx, lane, now, max) {
 			it, err := getItem(tx, id, now)
 			if err != nil {
 				return err
@@ -146,9 +158,10 @@ func (s *Store) Retry(ctx context.Context, id string, due time.Time) error {
 	})
 }
 
-// dueItems returns the ids of up to max items that are due, the oldest first.
-func dueItems(tx *bbolt.Tx, now time.Time, max int) (ids [][]byte) {
-	c := tx.Bucket(due).Cursor()
+// dueItems returns the ids of up to max items of a lane that are due, the oldest
+// first.
+func dueItems(tx *bbolt.Tx, lane store.Lane, now time.Time, max int) (ids [][]byte) {
+	c := tx.Bucket(lanes[lane]).Cursor()
 	for k, _ := c.First(); k != nil && len(ids) < max && getTime(k) <= now.UnixMilli(); k, _ = c.Next() {
 		ids = append(ids, append([]byte(nil), k[8:]...))
 	}
@@ -167,7 +180,7 @@ func putItem(tx *bbolt.Tx, id []byte, it item) error {
 	if err := undue(tx, id); err != nil {
 		return err
 	}
-	if err := tx.Bucket(due).Put(entry(it.due(), id), nil); err != nil {
+	if err := tx.Bucket(it.lane()).Put(entry(it.due(), id), nil); err != nil {
 		return err
 	}
 	return queue.put(tx, id, it)
@@ -190,5 +203,8 @@ func undue(tx *bbolt.Tx, id []byte) error {
 	if len(rec) < itemHeader {
 		return nil
 	}
-	return tx.Bucket(due).Delete(entry(rec.due(), id))
+	// A version before this one had a single index.
+	return errors.Join(
+		tx.Bucket(lanes[store.Fresh]).Delete(entry(rec.due(), id)),
+		tx.Bucket(lanes[store.Again]).Delete(entry(rec.due(), id)))
 }

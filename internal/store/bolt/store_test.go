@@ -51,7 +51,19 @@ func checkWhole(t *testing.T, s *Store) {
 			index(tab.expiry, tx.Bucket(tab.data), getTime)
 		}
 		q := tx.Bucket(queue.data)
-		index(due, q, func(rec []byte) int64 { return item(rec).due() })
+		inLanes := 0
+		for _, name := range lanes {
+			tx.Bucket(name).ForEach(func(k, _ []byte) error {
+				inLanes++
+				if rec := item(q.Get(k[8:])); rec == nil || rec.due() != getTime(k) || !bytes.Equal(rec.lane(), name) {
+					t.Errorf("%s: entry of %q is not that of its record", name, k[8:])
+				}
+				return nil
+			})
+		}
+		if want := q.Stats().KeyN; inLanes != want {
+			t.Errorf("the lanes have %d entries for %d items", inLanes, want)
+		}
 		if got, want := q.Sequence(), uint64(q.Stats().KeyN); got != want {
 			t.Errorf("the queue counts %d items and has %d", got, want)
 		}
@@ -62,7 +74,7 @@ func checkWhole(t *testing.T, s *Store) {
 // records counts what is in the file, seen or not.
 func records(s *Store) (n int) {
 	s.db.View(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{values.data, values.expiry, limits.data, limits.expiry, queue.data, queue.expiry, due} {
+		for _, name := range [][]byte{values.data, values.expiry, limits.data, limits.expiry, queue.data, queue.expiry, lanes[store.Fresh], lanes[store.Again]} {
 			n += tx.Bucket(name).Stats().KeyN
 		}
 		return nil
@@ -168,7 +180,7 @@ func TestRandom(t *testing.T) {
 				err = nil
 			}
 		case 7:
-			_, err = s.Lease(ctx, rnd.IntN(4), 20*time.Second)
+			_, err = s.Lease(ctx, store.Lane(rnd.IntN(2)), rnd.IntN(4), 20*time.Second)
 		case 8:
 			err = errors.Join(s.Done(ctx, key), s.Retry(ctx, fmt.Sprint(rnd.IntN(10)), soon()))
 		case 9:
@@ -215,10 +227,10 @@ func TestStats(t *testing.T) {
 		{"several asks", ask(time.Hour, 2*time.Hour), Stats{Writes: 1}},
 		{"one of them refused", ask(time.Hour, 3*time.Hour), Stats{Reads: 1}},
 		{"all of them refused", ask(time.Hour, 2*time.Hour), Stats{Reads: 1}},
-		{"idle lease", func() error { _, err := s.Lease(ctx, 1, time.Minute); return err }, Stats{Reads: 1}},
+		{"idle lease", func() error { _, err := s.Lease(ctx, store.Fresh, 1, time.Minute); return err }, Stats{Reads: 1}},
 		{"put", func() error { return s.Put(ctx, store.Item{ID: "id", Expires: later}) }, Stats{Writes: 1}},
 		{"put again", func() error { return s.Put(ctx, store.Item{ID: "id", Expires: later}) }, Stats{Reads: 1}},
-		{"lease", func() error { _, err := s.Lease(ctx, 1, time.Minute); return err }, Stats{Reads: 1, Writes: 1}},
+		{"lease", func() error { _, err := s.Lease(ctx, store.Fresh, 1, time.Minute); return err }, Stats{Reads: 1, Writes: 1}},
 		{"retry", func() error { return s.Retry(ctx, "id", later) }, Stats{Writes: 1}},
 		{"done", func() error { return s.Done(ctx, "id") }, Stats{Writes: 1}},
 		{"done again", func() error { return s.Done(ctx, "id") }, Stats{Reads: 1}},

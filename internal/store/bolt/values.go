@@ -30,11 +30,12 @@ func (s *Store) Get(ctx context.Context, key string) (store.Value, error) {
 	return v, nil
 }
 
-// Update implements [store.Store]. It calls f once, for it lets nobody else
-// write meanwhile.
+// Update implements [store.Store]. It calls f again only if a change that was
+// made together with it has to be left out.
 func (s *Store) Update(ctx context.Context, key string, f func(now time.Time, old store.Value) (store.Value, error)) error {
 	var refused error // by f
 	err := s.write(ctx, func(tx *bbolt.Tx) error {
+		refused = nil
 		now := s.now()
 		old, err := getValue(tx, key, now)
 		if err != nil {

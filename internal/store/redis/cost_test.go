@@ -44,7 +44,7 @@ func TestRoundTrips(t *testing.T) {
 		{"Allow, one group", 1, func() error { _, err := s.Allow(ctx, asks("a/{x}", "b/{x}")); return err }},
 		{"Allow, five groups", 2, func() error { _, err := s.Allow(ctx, asks("a", "b", "c", "d", "a/{x}", "b/{x}")); return err }},
 		{"Put", 1, func() error { return s.Put(ctx, store.Item{ID: "id", Expires: in}) }},
-		{"Lease", 1, func() error { _, err := s.Lease(ctx, 10, time.Minute); return err }},
+		{"Lease", 1, func() error { _, err := s.Lease(ctx, store.Fresh, 10, time.Minute); return err }},
 		{"Retry", 1, func() error { return s.Retry(ctx, "id", in) }},
 		{"Done", 1, func() error { return s.Done(ctx, "id") }},
 	} {

@@ -23,7 +23,7 @@ func (s *Store) queue(ctx context.Context, sc *script, args ...any) (any, error)
 	at := s.prefix + "{queue}:"
 	return s.do(ctx, &call{
 		script: sc,
-		keys:   []string{at + "due", at + "expiry", at + "data", at + "tries", at + "holder"},
+		keys:   []string{at + "due", at + "expiry", at + "data", at + "tries", at + "holder", at + "again"},
 		args:   args,
 	})
 }
@@ -41,9 +41,9 @@ func (s *Store) Put(ctx context.Context, it store.Item) error {
 }
 
 // Lease implements [store.Queue].
-func (s *Store) Lease(ctx context.Context, max int, hold time.Duration) ([]store.Item, error) {
+func (s *Store) Lease(ctx context.Context, lane store.Lane, max int, hold time.Duration) ([]store.Item, error) {
 	name := s.lease()
-	reply, err := s.queue(ctx, leaseScript, max, hold.Milliseconds(), name)
+	reply, err := s.queue(ctx, leaseScript, max, hold.Milliseconds(), name, int(lane))
 	if err != nil {
 		select {
 		case s.leases <- name: // the answer may be lost, and items with it

@@ -121,7 +121,7 @@ func wantUnknown(t *testing.T, s *Store, when string) {
 	update := s.Update(ctx, "access/key", set("lost"))
 	_, allow := s.Allow(ctx, []limit.Ask{{Key: "key", Rate: limit.Rate{Count: 1e6, Per: time.Hour}}})
 	put := s.Put(ctx, store.Item{ID: "id", Expires: time.Now().Add(time.Hour)})
-	_, lease := s.Lease(ctx, 1, time.Minute)
+	_, lease := s.Lease(ctx, store.Fresh, 1, time.Minute)
 	for name, err := range map[string]error{"Get": get, "Update": update, "Allow": allow, "Put": put, "Lease": lease,
 		"Done": s.Done(ctx, "id"), "Retry": s.Retry(ctx, "id", time.Now())} {
 		if !errors.Is(err, store.ErrUnknown) {

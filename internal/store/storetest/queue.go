@@ -20,6 +20,7 @@ func (h Harness) queue(t *testing.T) {
 	t.Run("gone", h.gone)
 	t.Run("full", h.full)
 	t.Run("durable", h.durableQueue)
+	t.Run("lanes", h.lanes)
 	t.Run("two never hold one item", h.concurrentLeases)
 	if h.Advance != nil {
 		t.Run("lease runs out", h.leaseRunsOut)
@@ -37,9 +38,29 @@ func put(t *testing.T, b store.Backend, items ...store.Item) {
 	}
 }
 
+// lease leases from both lanes, first what is fresh.
 func lease(t *testing.T, b store.Backend, max int, hold time.Duration) []store.Item {
 	t.Helper()
-	items, err := b.Lease(t.Context(), max, hold)
+	items := leaseFrom(t, b, store.Fresh, max, hold)
+	held := make(map[string]bool)
+	for _, it := range items {
+		held[it.ID] = true
+	}
+	for _, it := range leaseFrom(t, b, store.Again, max-len(items), hold) {
+		if held[it.ID] {
+			t.Errorf("%q is in both lanes", it.ID)
+		}
+		items = append(items, it)
+	}
+	return items
+}
+
+func leaseFrom(t *testing.T, b store.Backend, lane store.Lane, max int, hold time.Duration) []store.Item {
+	t.Helper()
+	if max == 0 {
+		return nil
+	}
+	items, err := b.Lease(t.Context(), lane, max, hold)
 	if err != nil {
 		t.Fatalf("Lease: %v", err)
 	}
@@ -206,6 +227,42 @@ func (h Harness) durableQueue(t *testing.T) {
 	wantLease(t, b, "b 2")
 }
 
+// lanes: a thousand mails to a mail server that is down, each tried again and
+// again, must not stand before one that was just asked for.
+func (h Harness) lanes(t *testing.T) {
+	b := h.open(t)
+	now := clock(t, b)
+	ids := func(items []store.Item) (all []string) {
+		for _, it := range items {
+			all = append(all, it.ID)
+		}
+		return all
+	}
+	want := func(lane store.Lane, ids []string, want ...string) {
+		t.Helper()
+		if !slices.Equal(ids, want) {
+			t.Errorf("lane %d has %q, want %q", lane, ids, want)
+		}
+	}
+	for i, id := range []string{"a", "b"} {
+		put(t, b, store.Item{ID: id, Due: now.Add(time.Duration(i-5) * time.Minute), Expires: now.Add(time.Hour)})
+	}
+	want(store.Again, ids(leaseFrom(t, b, store.Again, 9, time.Minute)))
+	want(store.Fresh, ids(leaseFrom(t, b, store.Fresh, 9, time.Minute)), "a", "b")
+	for _, id := range []string{"a", "b"} {
+		retry(t, b, id, now.Add(-time.Hour))
+	}
+	put(t, b, store.Item{ID: "c", Due: now, Expires: now.Add(time.Hour)})
+	want(store.Fresh, ids(leaseFrom(t, b, store.Fresh, 9, time.Minute)), "c")
+	done(t, b, "b")
+	want(store.Again, ids(leaseFrom(t, b, store.Again, 9, time.Minute)), "a")
+	done(t, b, "a")
+	done(t, b, "c")
+	put(t, b, store.Item{ID: "a", Due: now, Expires: now.Add(time.Hour)}) // another of that name
+	want(store.Again, ids(leaseFrom(t, b, store.Again, 9, time.Minute)))
+	want(store.Fresh, ids(leaseFrom(t, b, store.Fresh, 9, time.Minute)), "a")
+}
+
 func (h Harness) concurrentLeases(t *testing.T) {
 	b := h.open(t)
 	now := clock(t, b)
@@ -219,7 +276,7 @@ func (h Harness) concurrentLeases(t *testing.T) {
 	for range 16 {
 		wg.Go(func() {
 			for {
-				got, err := b.Lease(t.Context(), 3, time.Hour)
+				got, err := b.Lease(t.Context(), store.Fresh, 3, time.Hour)
 				if err != nil {
 					t.Errorf("Lease: %v", err)
 				}

@@ -128,7 +128,7 @@ func everyCall(ctx context.Context, b store.Backend) map[string]error {
 	got["Update"] = b.Update(ctx, "key", set("x"))
 	_, got["Allow"] = b.Allow(ctx, []limit.Ask{{Key: "key", Rate: limit.Rate{Count: 1, Per: time.Hour}}})
 	got["Put"] = b.Put(ctx, store.Item{ID: "id", Expires: time.Now().Add(1e6 * time.Hour)})
-	_, got["Lease"] = b.Lease(ctx, 1, time.Minute)
+	_, got["Lease"] = b.Lease(ctx, store.Fresh, 1, time.Minute)
 	got["Done"] = b.Done(ctx, "id")
 	got["Retry"] = b.Retry(ctx, "id", time.Now())
 	return got

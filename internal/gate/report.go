@@ -1,0 +1,109 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/mail"
+	"github.com/portalgate/portalgate/internal/store"
+)
+
+const (
+	maxReport = 64 << 10 // bytes; most have 4 KB
+	// onceLife is how long a report's name is remembered: longer than one is
+	// taken for after it was signed, whatever the clocks say.
+	onceLife = time.Hour
+)
+
+var errSeen = errors.New("this report was here before")
+
+// report takes what the mail service says has become of a mail. It is refused
+// unless the service has signed it, just now and once.
+//
+//   - 200: noted, or of no interest
+//   - 401: not signed, too old, or a copy
+//   - 413: too large to be one
+//   - 503: the store cannot tell; the service comes again
+func (v *visit) report() {
+	body, err := io.ReadAll(http.MaxBytesReader(v.w, v.r.Body, maxReport))
+	if err != nil {
+		v.problem(http.StatusRequestEntityTooLarge, "report", "This is no report.")
+		return
+	}
+	r, err := v.Reports.Read(body, v.now)
+	if err == nil {
+		err = v.once(r)
+	}
+	if errors.Is(err, store.ErrUnknown) {
+		v.unknown(err)
+		return
+	}
+	if err != nil {
+		v.audit("report_refused", zap.String("because", err.Error()))
+		v.problem(http.StatusUnauthorized, "report", "This report is not accepted.")
+		return
+	}
+	if err := v.note(r); err != nil {
+		// The service comes again with the same report, which is then no copy.
+		if err := v.forget(r); err != nil {
+			v.Log.Error("a report of the mail service is lost", zap.Error(err))
+		}
+		v.unknown(err)
+		return
+	}
+	v.w.WriteHeader(http.StatusOK)
+}
+
+func onceKey(r mail.Report) string { return "report/" + string(access.HashOf([]byte(r.Once))) }
+
+// once takes a report's name, or returns errSeen.
+func (v *visit) once(r mail.Report) error {
+	return v.eng.backend.Update(v.r.Context(), onceKey(r), func(now time.Time, old store.Value) (store.Value, error) {
+		if old.Data != nil {
+			return store.Value{}, errSeen
+		}
+		return store.Value{Data: []byte("1"), Expires: now.Add(onceLife)}, nil
+	})
+}
+
+func (v *visit) forget(r mail.Report) error {
+	return v.eng.backend.Update(v.r.Context(), onceKey(r), func(time.Time, store.Value) (store.Value, error) {
+		return store.Value{}, nil
+	})
+}
+
+// note keeps what a report says. One of another program's mail says nothing.
+func (v *visit) note(r mail.Report) error {
+	tag, id, ok := v.eng.keys.openMailRef(r.Ref)
+	if !ok || r.Fate == "" {
+		return nil
+	}
+	client, news := "", false
+	var to access.Hash
+	err := v.eng.keepPostbag(v.r.Context(), tag, func(_ time.Time, p *postbag) {
+		if p.find(id) == nil { // it was quicker than who has sent it
+			p.note(mailNote{ID: id, Kind: "mail", Fate: mail.Queued, Asked: r.At.Unix(), Until: r.At.Unix()}, r.At)
+		}
+		to = p.find(id).To
+		client, news = p.Client, p.became(id, r.Fate, r.Reason, r.At)
+	})
+	if err == nil && r.Fate == mail.Complained {
+		err = v.eng.records.Update(v.r.Context(), tag, func(now time.Time, r *access.Record) error {
+			r.Complain(now, cmp.Or(to, r.Address))
+			return nil
+		})
+	}
+	if err == nil && news {
+		v.rt.audit(v.Config, "mail_"+string(r.Fate), zap.String("client", client), zap.String("because", r.Reason))
+	}
+	return err
+}
