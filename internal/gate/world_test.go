@@ -5,6 +5,7 @@ package gate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -49,6 +50,8 @@ type world struct {
 	logs   *lockedBuffer
 	mark   testMark
 	pause  time.Duration // of the worker
+	// stretch is what it costs to try a PIN; next to nothing, if not set.
+	stretch Stretch
 	// store opens another store than the one at path; nil is that one.
 	store func() (store.Backend, error)
 
@@ -205,7 +208,7 @@ func (w *world) open(opts ...option) {
 		w.t.Fatal(err)
 	}
 	w.rt = NewRuntime(Options{
-		Gate: "main", Now: w.clock.now, Mark: &w.mark, Pause: w.pause, PIN: Stretch{Passes: 1, KiB: 8},
+		Gate: "main", Now: w.clock.now, Mark: &w.mark, Pause: w.pause, PIN: cmp.Or(w.stretch, Stretch{Passes: 1, KiB: 8}),
 		Secret: func(context.Context) ([]byte, error) { return []byte("0123456789abcdef0123456789abcdef"), nil },
 		Open: func(context.Context) (store.Backend, error) {
 			if w.store != nil {

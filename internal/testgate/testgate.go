@@ -55,6 +55,9 @@ type Options struct {
 	Clients string
 	// Upstream is host:port. Default: the sample portal, started for this gate.
 	Upstream string
+	// Desk adds a site for the staff, who sign in to it with basic_auth: desk,
+	// with the password "desk".
+	Desk bool
 	// TLS makes it https, with a certificate that Client trusts.
 	TLS bool
 	// Bare leaves the gate and its inbox out: Caddy with a reverse proxy, to
@@ -66,6 +69,7 @@ type Options struct {
 type Gate struct {
 	URL   string // the public URL, with no slash at the end
 	Inbox string // the mailbox's URL
+	Desk  string // the staff's site, with Options.Desk
 	Admin string // the URL of Caddy's admin API
 	Addr  string // host:port of URL, for raw connections
 	Dir   string // all files: clients.csv, Caddyfile, gate.log, portal.log, data/
@@ -98,6 +102,9 @@ func Start(t testing.TB, o Options) *Gate {
 		Addr:  "127.0.0.1:" + port,
 		Inbox: "http://localhost:" + inbox,
 		Admin: "http://localhost:" + admin,
+	}
+	if o.Desk {
+		g.Desk = "http://localhost:" + freePort(t)
 	}
 	if o.TLS {
 		g.certify()
@@ -190,7 +197,26 @@ http://:%[12]s {
 	bind 127.0.0.1
 	portalgate_inbox %[13]s
 }
-`, admin, o.Global, g.URL, g.File("clients.csv"), o.Gate, scheme, port, site, o.Site, handler, g.Upstream, inbox, o.Name, o.Proxy, cmp.Or(o.Mail, "mail outbox"))
+%[16]s
+`, admin, o.Global, g.URL, g.File("clients.csv"), o.Gate, scheme, port, site, o.Site, handler, g.Upstream, inbox, o.Name, o.Proxy, cmp.Or(o.Mail, "mail outbox"), g.desk(o.Name))
+}
+
+const deskHash = "$2a$04$A9VdZlcXlQkTBL4IkTp1CuK8cSquSkRHq.Uq9.6w2epqvzHfT8OuS"
+
+// desk is the staff's site. The password is "desk", hashed at the lowest cost
+// that there is.
+func (g *Gate) desk(gate string) string {
+	if g.Desk == "" {
+		return ""
+	}
+	_, port := g.port(g.Desk)
+	return fmt.Sprintf(`http://:%s {
+	bind 127.0.0.1
+	basic_auth {
+		desk %s
+	}
+	portalgate_staff %s
+}`, port, deskHash, gate)
 }
 
 func (g *Gate) port(u string) (scheme, port string) {
