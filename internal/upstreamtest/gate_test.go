@@ -147,6 +147,8 @@ func TestBehindTheGate(t *testing.T) {
 				"text":               {"Ada Lovelace"},
 				"forged":             {forged},
 				"forged, unsigned":   {h.forgery(t, `{"alg":"none","kid":%q,"typ":"portalgate-identity+jwt"}`)},
+				"forged, alg a list": {h.forgery(t, `{"alg":["ES256"],"kid":%q,"typ":"portalgate-identity+jwt"}`)},
+				"forged, kid a list": {h.forgery(t, `{"alg":"ES256","kid":[%q],"typ":"portalgate-identity+jwt"}`)},
 				"forged twice":       {forged, forged},
 				"of another gate":    {f.Vectors[0].Token},
 				"1 KB of characters": {strings.Repeat("a.", 512)},

@@ -30,7 +30,7 @@ func (p program) command(t *testing.T, before, after []string) *exec.Cmd {
 	t.Helper()
 	interpreter, err := exec.LookPath(p.interpreter)
 	if err != nil {
-		t.Fatalf("%v; make -f xcaddy.mk tools installs it", err)
+		t.Fatalf("%v; make -f xcaddy.mk test installs it", err)
 	}
 	file, err := filepath.Abs("../../examples/" + p.file)
 	if err != nil {
