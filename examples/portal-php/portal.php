@@ -92,7 +92,7 @@ function gateKey(string $kid, string $url, string $file): ?string
     $kept = json_decode((string) @file_get_contents($file), true) ?? ['tried' => 0, 'jwks' => ['keys' => []]];
     $keys = pems($kept['jwks']);
     $age = time() - $kept['tried'];
-    if ($age < 0 || $age > 300 || !isset($keys[$kid]) && ($age > 30 || !$keys)) {
+    if ($age < 0 || $age > 300 || !isset($keys[$kid]) && ($age >= 30 || !$keys)) {
         $jwks = fetch($url) ?? $kept['jwks'];
         $keys = pems($jwks);
         if (!$keys) throw new Unavailable();

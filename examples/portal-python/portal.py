@@ -69,7 +69,7 @@ class Keys:
         """Return the key of that name, None if there is none. Raise OSError if nobody can tell."""
         with self.lock:
             age = time.monotonic() - self.tried
-            if age > 300 or kid not in self.keys and (age > 30 or not self.keys):
+            if age > 300 or kid not in self.keys and (age >= 30 or not self.keys):
                 self.tried = time.monotonic()
                 try:
                     self.keys = self.fetch()
