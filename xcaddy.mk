@@ -9,7 +9,9 @@
 TAGS = nobadger,nomysql,nopgx
 # What `run` keeps between runs: the store, and Caddy's own data.
 DATA = bin/data
-AXE = internal/browsertest/node_modules/axe-core/axe.min.js
+# What is installed from npm: axe-core for the accessibility tests, and jose for
+# the example in Node.
+NPM = internal/browsertest/node_modules/.package-lock.json examples/portal-node/node_modules/.package-lock.json
 
 help:
 	@echo 'make -f xcaddy.mk run     try it: the portal on http://localhost:8080, its mails on :8025'
@@ -53,7 +55,7 @@ run: build
 	echo '  logs are in $(DATA); Ctrl-C stops everything'; \
 	while :; do sleep 1; alive; done
 
-test: tools $(AXE)
+test: tools $(NPM)
 	@echo '== gofmt'
 	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
 	test -z "$$bad" || { echo "not formatted:"; echo "$$bad"; exit 1; }
@@ -62,7 +64,7 @@ test: tools $(AXE)
 	@echo '== go test -race (the first time most of it is compiling Caddy)'
 	go test -race -tags $(TAGS) -timeout 15m ./...
 
-proof: tools $(AXE)
+proof: tools $(NPM)
 	@mkdir -p bin
 	@echo "commit $$(git rev-parse --short HEAD), $$(go version), $$(uname -srm), $$(getconf _NPROCESSORS_ONLN) processors"
 	@PORTALGATE_PROOF=1 go test -v -count=1 -p 1 -tags $(TAGS) -timeout 120m ./... >bin/proof.log 2>&1; status=$$?; \
@@ -82,7 +84,8 @@ xcaddy:
 		--with github.com/portalgate/portalgate/caddymodule --replace github.com/portalgate/portalgate=.
 
 # What the tests need beside Go: a C compiler for the race detector, a Chromium,
-# and a Redis. Installed where we may, asked for where not.
+# a Redis, and what the examples are written in. Installed where we may, asked
+# for where not.
 tools:
 	@missing=; \
 	command -v "$${CC:-gcc}" >/dev/null || missing=' gcc libc6-dev'; \
@@ -90,6 +93,9 @@ tools:
 		|| missing="$$missing chromium fonts-dejavu-core"; \
 	command -v redis-server >/dev/null && command -v redis-sentinel >/dev/null \
 		|| missing="$$missing redis-server redis-sentinel"; \
+	command -v node >/dev/null && command -v npm >/dev/null || missing="$$missing nodejs npm"; \
+	command -v php >/dev/null || missing="$$missing php-cli"; \
+	/usr/bin/python3 -c 'import jwt, cryptography' 2>/dev/null || missing="$$missing python3-jwt python3-cryptography"; \
 	test -n "$$missing" || exit 0; \
 	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
 		echo "== installing $$missing"; \
@@ -98,9 +104,9 @@ tools:
 		echo "the tests need$$missing; as root, on Debian: apt-get install$$missing"; exit 1; \
 	fi
 
-$(AXE): internal/browsertest/package-lock.json
-	@echo '== npm ci (axe-core, for the accessibility tests)'
-	npm ci --prefix internal/browsertest
+$(NPM): %/node_modules/.package-lock.json: %/package-lock.json
+	@echo '== npm ci in $*'
+	npm ci --prefix $*
 	@touch $@
 
 .PHONY: help build run test proof bench xcaddy tools

@@ -18,6 +18,8 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("portalgate_inbox", httpcaddyfile.Before, "respond")
 	httpcaddyfile.RegisterDirective("portalgate_staff", parseStaff)
 	httpcaddyfile.RegisterDirectiveOrder("portalgate_staff", httpcaddyfile.Before, "respond") // after whatever authenticates
+	httpcaddyfile.RegisterDirective("portalgate_jwks", parseJWKS)
+	httpcaddyfile.RegisterDirectiveOrder("portalgate_jwks", httpcaddyfile.Before, "respond")
 }
 
 // parseHandler reads the handler. It takes no matcher. Syntax:
@@ -60,14 +62,10 @@ func parseHandler(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //
 //	portalgate_inbox [<name>]
 func parseInbox(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	h.Next() // consume directive name
 	var inbox Inbox
 	var err error
-	if inbox.Gate, err = gateArg(h, "give the mailbox a site of its own: http://localhost:8025"); err != nil {
+	if inbox.Gate, err = onlyGate(h, "give the mailbox a site of its own: http://localhost:8025"); err != nil {
 		return nil, err
-	}
-	if h.NextBlock(0) {
-		return nil, h.Err("portalgate_inbox takes no block; remove it")
 	}
 	return h.NewRoute(nil, &inbox), nil
 }
@@ -115,6 +113,29 @@ func parseStaff(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		return nil, h.WrapErr(err)
 	}
 	return h.NewRoute(nil, &s), nil
+}
+
+// parseJWKS reads the handler of the public keys. Syntax:
+//
+//	portalgate_jwks [<name>]
+func parseJWKS(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	var jwks JWKS
+	var err error
+	if jwks.Gate, err = onlyGate(h, "give the keys a site of their own: http://127.0.0.1:8026"); err != nil {
+		return nil, err
+	}
+	return h.NewRoute(nil, &jwks), nil
+}
+
+// onlyGate reads a directive that takes the name of a gate and nothing else.
+func onlyGate(h httpcaddyfile.Helper, why string) (string, error) {
+	h.Next() // consume directive name
+	directive := h.Val()
+	name, err := gateArg(h, why)
+	if err == nil && h.NextBlock(0) {
+		err = h.Errf("%s takes no block; remove it", directive)
+	}
+	return name, err
 }
 
 // gateArg reads the name of a gate, which the global options must have. why

@@ -5,6 +5,8 @@ package gate
 
 import (
 	"context"
+	"errors"
+	"net/http"
 
 	"go.uber.org/zap"
 
@@ -49,4 +51,21 @@ func (rt *Runtime) RotateSigningKeys(ctx context.Context, compromised bool) ([]a
 	}
 	rt.audit(rt.conf.Load(), event, fields...)
 	return keys, nil
+}
+
+// ServeKeys answers with the public keys like the gate's own address for them,
+// whatever the request's host and path. While the store cannot be opened that
+// is 503, which a verifier takes for "not now" and not for an empty set.
+func (rt *Runtime) ServeKeys(w http.ResponseWriter, r *http.Request) {
+	e, err := rt.open(r.Context())
+	if err == nil {
+		e.ring.ServeKeys(w, r)
+		return
+	}
+	if !errors.Is(err, context.Canceled) {
+		rt.conf.Load().Log.Error("cannot publish the signing keys", zap.Error(err))
+	}
+	w.Header().Set("Retry-After", "2")
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, "The gate's keys cannot be had. Try again.", http.StatusServiceUnavailable)
 }

@@ -5,6 +5,10 @@ package gate
 
 import (
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,5 +90,56 @@ func TestSigningKeysUnknown(t *testing.T) {
 	w.rt.Close()
 	if _, err := w.rt.RotateSigningKeys(t.Context(), true); !errors.Is(err, store.ErrUnknown) {
 		t.Errorf("closed: %v", err)
+	}
+}
+
+// The keys for an upstream that cannot reach the public URL are those that
+// stand there, headers and all, whatever else the request says; and while
+// nobody can tell what they are, that is what it says.
+func TestServeKeys(t *testing.T) {
+	w := newWorld(t)
+	ask := func(method, to string, header ...string) *http.Response {
+		r := httptest.NewRequest(method, to, nil)
+		for i := 0; i < len(header); i += 2 {
+			r.Header.Set(header[i], header[i+1])
+		}
+		rec := httptest.NewRecorder()
+		w.rt.ServeKeys(rec, r)
+		return rec.Result()
+	}
+	public := w.browser().get("/.well-known/portalgate/jwks.json").is(200)
+	etag := public.header.Get("Etag")
+	if etag == "" || public.header.Get("Cache-Control") != "public, max-age=300" {
+		t.Fatalf("the public ones: %v", public.header)
+	}
+	for _, to := range []string{"http://keys.internal:8026/", "http://10.0.0.1/.well-known/portalgate/jwks.json", "/sign-in?x=1"} {
+		got := ask("GET", to)
+		body, _ := io.ReadAll(got.Body)
+		if got.StatusCode != 200 || string(body) != public.body {
+			t.Errorf("%s: %d, %q", to, got.StatusCode, body)
+		}
+		for _, name := range []string{"Content-Type", "Cache-Control", "X-Content-Type-Options", "Etag", "Set-Cookie"} {
+			if got, want := got.Header.Values(name), public.header.Values(name); !slices.Equal(got, want) {
+				t.Errorf("%s: %s = %q, at the public address %q", to, name, got, want)
+			}
+		}
+	}
+	if head := ask("HEAD", "/"); head.StatusCode != 200 || head.Header.Get("Etag") != etag {
+		t.Errorf("HEAD: %d, %v", head.StatusCode, head.Header)
+	}
+	if same := ask("GET", "/", "If-None-Match", etag); same.StatusCode != http.StatusNotModified {
+		t.Errorf("asked whether they are still the same: %d", same.StatusCode)
+	}
+	if post := ask("POST", "/"); post.StatusCode != http.StatusMethodNotAllowed || post.Header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST: %d, %v", post.StatusCode, post.Header)
+	}
+
+	w.rt.Close()
+	down := ask("GET", "/")
+	if down.StatusCode != 503 || down.Header.Get("Retry-After") == "" || down.Header.Get("Cache-Control") != "no-store" || down.Header.Get("Etag") != "" {
+		t.Errorf("the store closed: %d, %v", down.StatusCode, down.Header)
+	}
+	if !strings.Contains(w.logs.String(), "cannot publish the signing keys") {
+		t.Error("the log does not say why")
 	}
 }

@@ -112,7 +112,7 @@ func (p *process) tail() []byte {
 // startPortal starts the sample portal as this gate's upstream.
 func (g *Gate) startPortal() {
 	g.t.Helper()
-	g.Upstream = "127.0.0.1:" + freePort(g.t)
+	g.Upstream = "127.0.0.1:" + FreePort(g.t)
 	p := g.run("portal.log", BuildPortal(g.t), "-listen", g.Upstream, "-issuer", g.URL)
 	g.t.Cleanup(func() { p.stop(g.t) })
 	Wait(g.t, "the portal", func() bool {

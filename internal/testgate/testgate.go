@@ -95,7 +95,7 @@ func Start(t testing.TB, o Options) *Gate {
 	if o.TLS {
 		scheme = "https"
 	}
-	port, inbox, admin := freePort(t), freePort(t), freePort(t)
+	port, inbox, admin := FreePort(t), FreePort(t), FreePort(t)
 	g := &Gate{
 		t: t, Dir: t.TempDir(), Upstream: o.Upstream,
 		URL:   scheme + "://localhost:" + port,
@@ -104,7 +104,7 @@ func Start(t testing.TB, o Options) *Gate {
 		Admin: "http://localhost:" + admin,
 	}
 	if o.Desk {
-		g.Desk = "http://localhost:" + freePort(t)
+		g.Desk = "http://localhost:" + FreePort(t)
 	}
 	if o.TLS {
 		g.certify()
@@ -333,9 +333,9 @@ func Wait(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// freePort returns a port below those that the system gives to outgoing
+// FreePort returns a port below those that the system gives to outgoing
 // connections, one of which could otherwise take it before we do.
-func freePort(t testing.TB) string {
+func FreePort(t testing.TB) string {
 	t.Helper()
 	for range 100 {
 		port := fmt.Sprint(15000 + rand.IntN(17000))
