@@ -1,0 +1,133 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package google
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/portalgate/portalgate/internal/oidctest"
+	"github.com/portalgate/portalgate/providers"
+)
+
+// TestO10_Discovery: an issuer, or whoever has taken its place, answers with
+// what should lead us elsewhere or never ends. Each is refused, within the time
+// and size an issuer is given.
+func TestO10_Discovery(t *testing.T) {
+	inner := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("a redirect was followed to a server inside")
+	}))
+	defer inner.Close()
+	with := func(name string, value any) func(*oidctest.Issuer) {
+		return func(i *oidctest.Issuer) {
+			i.Be(func(c *oidctest.Conduct) { c.Metadata = func(m map[string]any) { m[name] = value } })
+		}
+	}
+	instead := func(endpoint string, h http.HandlerFunc) func(*oidctest.Issuer) {
+		return func(i *oidctest.Issuer) { i.Instead(endpoint, h) }
+	}
+	for name, lie := range map[string]func(*oidctest.Issuer){
+		"issuer of another":     with("issuer", "https://evil.example"),
+		"http sign-in page":     with("authorization_endpoint", "http://evil.example/authorize"),
+		"script as page":        with("authorization_endpoint", "javascript:alert(1)"),
+		"user in page":          with("authorization_endpoint", "https://accounts.example@evil.example/"),
+		"http token endpoint":   with("token_endpoint", "http://evil.example/token"),
+		"metadata as endpoint":  with("token_endpoint", "http://169.254.169.254/latest/meta-data/"),
+		"http keys":             with("jwks_uri", "http://evil.example/keys"),
+		"no keys":               with("jwks_uri", ""),
+		"redirect":              instead(oidctest.Discovery, oidctest.RedirectsTo(inner.URL)),
+		"redirect to metadata":  instead(oidctest.Discovery, oidctest.RedirectsTo("http://169.254.169.254/")),
+		"token redirect":        instead(oidctest.Token, oidctest.RedirectsTo(inner.URL)),
+		"keys redirect":         instead(oidctest.Keys, oidctest.RedirectsTo(inner.URL)),
+		"flood":                 instead(oidctest.Discovery, oidctest.Floods),
+		"token flood":           instead(oidctest.Token, oidctest.Floods),
+		"keys flood":            instead(oidctest.Keys, oidctest.Floods),
+		"slow drip":             instead(oidctest.Discovery, oidctest.Drips),
+		"token drip":            instead(oidctest.Token, oidctest.Drips),
+		"500":                   instead(oidctest.Discovery, oidctest.Fails),
+		"token 500":             instead(oidctest.Token, oidctest.Fails),
+		"keys 500":              instead(oidctest.Keys, oidctest.Fails),
+		"silence":               instead(oidctest.Discovery, oidctest.Hangs),
+		"silence at the keys":   instead(oidctest.Keys, oidctest.Hangs),
+		"silence at the tokens": instead(oidctest.Token, oidctest.Hangs),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i := oidctest.New(t)
+			g := provisioned(t, i)
+			g.issuer.http.Timeout = 300 * time.Millisecond
+			lie(i)
+			step, err := g.Start(context.Background(), providers.Request{Callback: callback, Attempt: "a"})
+			if err == nil && step.Redirect.Origins[0] == i.URL {
+				_, _, err = g.Continue(context.Background(), away(t, g, false))
+			}
+			if err == nil {
+				t.Error("believed")
+			} else if len(err.Error()) > 500 {
+				t.Errorf("an error of %d bytes goes to the log", len(err.Error()))
+			}
+		})
+	}
+}
+
+// TestDialled: whatever a name resolves to, what answers on these addresses is
+// no issuer.
+func TestDialled(t *testing.T) {
+	for addr, refused := range map[string]bool{
+		"169.254.169.254:80": true, "[fe80::1%eth0]:443": true, "[::ffff:169.254.169.254]:80": true, "[fd00:ec2::254]:80": true,
+		"0.0.0.0:443": true, "[::]:443": true, "224.0.0.1:443": true, "100.100.100.200:80": true,
+		"127.0.0.1:8080": false, "192.0.2.1:443": false, "[2001:db8::1]:443": false,
+	} {
+		if err := safeDial(addr); (err != nil) != refused {
+			t.Errorf("%s: %v, refused should be %t", addr, err, refused)
+		}
+	}
+}
+
+// TestO12_NoStorm: the issuer is down and everybody tries at once. It is asked
+// once, and then again after 1, 2, 4, ... 30 s, however many people try; when it
+// is back, so is the way in.
+func TestO12_NoStorm(t *testing.T) {
+	i := oidctest.New(t)
+	i.Instead(oidctest.Discovery, oidctest.Fails)
+	g := provisioned(t, i)
+	var now atomic.Int64
+	now.Store(time.Now().UnixNano())
+	g.issuer.now = func() time.Time { return time.Unix(0, now.Load()) }
+	everybody := func() {
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				if _, err := g.Start(context.Background(), providers.Request{Callback: callback, Attempt: "a"}); err == nil {
+					t.Error("started without an issuer")
+				}
+			})
+		}
+		wg.Wait()
+	}
+	for range 600 {
+		everybody()
+		now.Add(int64(time.Second))
+	}
+	// 1+2+4+8+16 s, and from then on every 30.
+	if got := i.Hits(oidctest.Discovery); got < 20 || got > 26 {
+		t.Errorf("asked %d times in 10 minutes", got)
+	}
+	i.Instead(oidctest.Discovery, nil)
+	now.Add(int64(longPause))
+	if _, err := signIn(t, g); err != nil {
+		t.Errorf("the issuer is back, and: %v", err)
+	}
+	// What it said before will do while it is down again.
+	i.Instead(oidctest.Discovery, oidctest.Fails)
+	now.Add(int64(foundLife))
+	if _, err := g.Start(context.Background(), providers.Request{Callback: callback, Attempt: "a"}); err != nil {
+		t.Error(err)
+	}
+}
