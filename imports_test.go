@@ -140,13 +140,15 @@ func (r rule) check(t *testing.T, all map[string]pkg, p pkg) {
 func TestImportersOf(t *testing.T) {
 	all := list(t)
 	for path, only := range map[string][]string{
-		"go.etcd.io/bbolt":            {"internal/store/bolt"},
-		"github.com/wneessen/go-mail": {"internal/mail/smtp"},
-
-		"github.com/mailgun/mailgun-go/v4": {"internal/mail/mailgun"},
-		ours + "caddymodule":               {"caddymodule/portalgate"},
-		caddy + "/modules/caddyhttp":       {"caddymodule"},
-		"github.com/go-jose/go-jose/v4":    {"internal/assertion", "identity"},
+		"go.etcd.io/bbolt":                  {"internal/store/bolt"},
+		"github.com/wneessen/go-mail":       {"internal/mail/smtp"},
+		"github.com/mailgun/mailgun-go/v4":  {"internal/mail/mailgun"},
+		ours + "caddymodule":                {"caddymodule/portalgate"},
+		caddy + "/modules/caddyhttp":        {"caddymodule"},
+		"github.com/go-jose/go-jose/v4":     {"internal/assertion", "identity", "internal/oidctest"},
+		"github.com/coreos/go-oidc/v3/oidc": {"providers/google"},
+		"golang.org/x/oauth2":               {"providers/google"},
+		ours + "internal/oidctest":          {}, // tests
 	} {
 		for _, p := range all {
 			if p.name() != "" && slices.Contains(p.Imports, path) && !slices.Contains(only, p.name()) {

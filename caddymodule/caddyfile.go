@@ -235,18 +235,26 @@ func (g *Gate) unmarshalMethod(d *caddyfile.Dispenser) error {
 	if !slices.Contains(known, name) {
 		return d.Errf("unrecognized sign_in method %q; there are: %s", name, strings.Join(known, ", "))
 	}
-	for _, raw := range g.SignInRaw {
-		var m struct{ Method string }
-		if json.Unmarshal(raw, &m) == nil && m.Method == name {
-			return d.Errf("sign_in %s is already specified; keep one of them", name)
-		}
-	}
+	start := *d
 	m, err := caddyfile.UnmarshalModule(d, methods+"."+name)
 	if err != nil {
 		return err
 	}
-	g.SignInRaw = append(g.SignInRaw, caddyconfig.JSONModuleObject(m, "method", name, nil))
+	raw := caddyconfig.JSONModuleObject(m, "method", name, nil)
+	for _, other := range g.SignInRaw {
+		if writtenAs(other) == writtenAs(raw) {
+			return start.Errf("sign_in %s is already specified; keep one of them", writtenAs(raw))
+		}
+	}
+	g.SignInRaw = append(g.SignInRaw, raw)
 	return nil
+}
+
+// writtenAs returns what follows sign_in: the method, and which of its kind.
+func writtenAs(raw json.RawMessage) string {
+	var m struct{ Method, Name string }
+	_ = json.Unmarshal(raw, &m) // we have written it ourselves
+	return strings.TrimSuffix(m.Method+" "+m.Name, " ")
 }
 
 func (s *Session) unmarshal(d *caddyfile.Dispenser) error {

@@ -5,6 +5,7 @@ package caddymodule
 
 import (
 	// plug in sign-in methods here
+	_ "github.com/portalgate/portalgate/providers/google"
 	_ "github.com/portalgate/portalgate/providers/magiclink"
 	_ "github.com/portalgate/portalgate/providers/pin"
 )

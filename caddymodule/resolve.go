@@ -95,9 +95,15 @@ func (g *Gate) loadMethods(ctx caddy.Context) ([]gate.Method, error) {
 		if !ok {
 			return nil, fmt.Errorf("sign_in: module %s.%s is no sign-in method, but %T", methods, name, m)
 		}
+		if one, several := m.(interface{ Instance() string }); several {
+			name += ":" + one.Instance()
+		}
 		for _, other := range all {
 			if other.Name == name {
 				return nil, fmt.Errorf("sign_in: %s stands twice; keep one of them", name)
+			}
+			if other.Path() == (gate.Method{Name: name}).Path() {
+				return nil, fmt.Errorf("sign_in: %s and %s have the same address; keep one of them, or give it another name", other.Name, name)
 			}
 		}
 		all = append(all, gate.Method{Name: name, Authenticator: a})

@@ -7,20 +7,20 @@ import "time"
 
 // Bind says whose record this is and which address is on file for them now.
 // If everything in the record was made for another address, or for nobody,
-// all of it stops: links, the PIN, sessions, known browsers. A client without an
+// all of it stops: links, the PIN, sessions, known browsers, linked accounts. A client without an
 // address, or without access, has the empty hash. It reports whether anything
 // was stopped.
 func (r *Record) Bind(now time.Time, client string, address Hash) bool {
 	if r.Client == client && r.Address == address {
 		return false
 	}
-	stopped := len(r.Links)+len(r.Known) > 0
+	stopped := len(r.Links)+len(r.Known)+len(r.Subjects) > 0
 	r.stopLinks(now, StoppedOffice)
 	stopped = r.StopPIN(now, "", StoppedOffice) == Live || stopped
 	for i := range r.Sessions {
 		stopped = r.Sessions[i].end(now, ByPractice) || stopped
 	}
-	r.Known = nil
+	r.Known, r.Subjects = nil, nil
 	r.Client, r.Address = client, address
 	if stopped {
 		r.event(now, "access_ended", "")
@@ -141,6 +141,9 @@ type Redemption struct {
 	Shared bool
 	// Browser is the hash by which this browser will be known; empty if not.
 	Browser Hash
+	// Bind is the account that belongs to the client from then on; empty if there
+	// is none.
+	Bind Subject
 	Lifetimes
 }
 
@@ -172,6 +175,7 @@ func (r *Record) Redeem(now time.Time, in Redemption) (s Session, fresh bool, st
 	r.Links = keep(r.Links, func(o Link) bool { return !o.Hash.is(in.Link) })
 	r.stopLinks(now, NewerSignedIn)
 	s = r.admit(now, in, in.Shared || l.Shared)
+	r.Link(now, in.Bind)
 	r.remember(Past{
 		Hash: l.Hash, State: Used, At: max(now.Unix(), l.Made), Life: l.Expires - l.Made,
 		Nonce: in.Nonce, Session: s.Hash, ReturnTo: l.ReturnTo,

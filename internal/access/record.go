@@ -60,8 +60,8 @@ const (
 	WrongCodes = 100
 )
 
-// version is the format of an encoded record: 2 has PINs and complaints. A
-// record that has none is written as the format before, for gates that know no
+// version is the format of an encoded record: 2 has PINs, accounts and complaints.
+// A record that has none is written as the format before, for gates that know no
 // other. They must not write the rest, or they would drop what was counted.
 const version = 2
 
@@ -107,6 +107,8 @@ type Record struct {
 	// Spam is the keyed hash of the address whose owner has called a mail of ours
 	// spam: see NoMail.
 	Spam Hash `json:"u,omitempty"`
+	// Subjects are the client's accounts at other places, one for each method.
+	Subjects []Subject `json:"o,omitempty"`
 	// Events are the newest things that happened, each written with the change
 	// it tells of.
 	Events []Event `json:"e,omitempty"`
@@ -200,7 +202,7 @@ func Decode(data []byte) (*Record, error) {
 // forgotten at now, and says when the rest may be: the zero time is never.
 func (r *Record) Encode(now time.Time) (data []byte, expires time.Time) {
 	r.prune(now)
-	if r.Version = version; r.PINs == nil && r.Spam == "" {
+	if r.Version = version; r.PINs == nil && r.Spam == "" && r.Subjects == nil {
 		r.Version--
 	}
 	for {
@@ -241,14 +243,16 @@ func (r *Record) shrink(now time.Time) {
 	case len(r.Links) > 1:
 		r.retire(now, 0, NewerAsked)
 	default: // nothing that the rules make; fail closed
-		*r = Record{Version: r.Version, Forgot: now.Unix(), WrongCodes: r.WrongCodes, PINs: r.PINs, Spam: r.Spam}
+		*r = Record{Version: r.Version, Forgot: now.Unix(), WrongCodes: r.WrongCodes, PINs: r.PINs, Spam: r.Spam, Subjects: r.Subjects}
 	}
 }
 
 // expires is when nothing in the record counts any more.
 func (r *Record) expires() time.Time {
-	if r.WrongCodes > 0 || r.PINs != nil && r.PINs.Row > 0 || r.Spam != "" {
-		return time.Time{} // neither counts of failures nor a complaint are forgotten by waiting
+	if r.WrongCodes > 0 || r.PINs != nil && r.PINs.Row > 0 || r.Spam != "" || r.Subjects != nil {
+		// Neither a count of failures nor a complaint is forgotten by waiting,
+		// nor whose an account is.
+		return time.Time{}
 	}
 	last := r.Forgot + secs(pastLife)
 	if r.PINs != nil {

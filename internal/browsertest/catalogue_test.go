@@ -61,6 +61,7 @@ func everyPage(t testing.TB) *catalogue {
 	c.ended()
 	c.broken()
 	c.hard()
+	c.google()
 	return c
 }
 

@@ -33,14 +33,18 @@ func (v *visit) start(m Method) {
 	v.show(v.askPage(m, ask, v.jar.newest(v.w), answers{back: v.back()}))
 }
 
-// home is the method whose form is the page of choices.
+// home is the method whose form is the page of choices, and to which "send a
+// link" leads: the first that asks for an address alone.
 func (v *visit) home() Method {
-	for _, m := range v.Methods {
-		if !m.Describe().Away {
-			return m
+	best := v.Methods[0]
+	for i := len(v.Methods) - 1; i >= 0; i-- {
+		switch d := v.Methods[i].Describe(); {
+		case d.Away:
+		case d.Digits == 0 || best.Describe().Away:
+			best = v.Methods[i]
 		}
 	}
-	return v.Methods[0]
+	return best
 }
 
 // ask returns the form a method begins with; nil if it has none to give, which
@@ -104,14 +108,34 @@ func (v *visit) askPage(m Method, ask *providers.Ask, f *flow, a answers) ui.Pag
 		form.Buttons[0].Key = "switch.button"
 		page.Title, page.Body = "switch.title", []ui.Block{ui.Lead("switch.lead"), ui.Text(d.Text + ".lead")}
 	}
-	page.Body = append(page.Body, v.form(f, "/"+methodPath(m), form))
 	if a.switching {
-		page.Body = append(page.Body, ui.Link{Key: "switch.stay", Href: "/", Weight: ui.Other})
+		page.Body = append(page.Body, v.form(f, "/"+m.Path(), form), ui.Link{Key: "switch.stay", Href: "/", Weight: ui.Other})
+	} else {
+		page.Body = append(page.Body, v.withOthers(m, f, form, a.back)...)
 	}
 	if a.wrong != "" {
 		page.Status = http.StatusUnprocessableEntity
 	}
 	return page
+}
+
+// withOthers is a method's form with the other ways in. Those that go elsewhere
+// are buttons of the form, so that a shared computer is one for them too.
+func (v *visit) withOthers(m Method, f *flow, form ui.Form, back string) []ui.Block {
+	var beside, below []ui.Block
+	for _, other := range v.Methods {
+		switch d := other.Describe(); {
+		case other.Name == m.Name:
+		case d.Away:
+			form.Buttons = append(form.Buttons, ui.Button{
+				Key: d.Text + ".offer", Weight: ui.Other, Action: v.Path + "/" + other.Path(), Slots: methodSlots(d),
+			})
+			beside = append(beside, ui.Told{Key: d.Text + ".hint", Slots: methodSlots(d)}, ui.Told{Key: d.Text + ".privacy", Slots: methodSlots(d)})
+		default:
+			below = append(below, ui.Link{Key: d.Text + ".offer", Href: v.Path + "/" + other.Path() + returnQuery(back)})
+		}
+	}
+	return append(append([]ui.Block{v.form(f, "/"+m.Path(), form)}, beside...), below...)
 }
 
 // proceed takes what was typed to the method and does what it answers.
@@ -197,7 +221,7 @@ func (v *visit) typoPage(m Method, f *flow, field string, typed, meant address.A
 		if a.shared {
 			form.Hidden = append(form.Hidden, ui.Hidden{Name: "shared", Value: "1"})
 		}
-		return v.form(f, "/"+methodPath(m), form)
+		return v.form(f, "/"+m.Path(), form)
 	}
 	yes, no := hidden(meant.String()), hidden(typed.String())
 	yes.Buttons = []ui.Button{{Key: "typo.yes", Weight: ui.Main}}
@@ -219,6 +243,8 @@ type order struct {
 	// that the browser has not shown to be the client's: it then gets no more
 	// than that mail is sent.
 	again, stranger bool
+	// account belongs to whoever uses the link in this browser.
+	account access.Subject
 }
 
 // letter is what the queue holds for one mail: nothing that signs in.
@@ -231,10 +257,11 @@ type letter struct {
 	Back    string `json:"r,omitempty"`
 	Shared  bool   `json:"s,omitempty"`
 
-	// Of a notice that a session was opened, or a PIN made:
+	// Of a notice that a session was opened, a PIN made, or an account linked:
 	Tag     string      `json:"t,omitempty"`
 	Session access.Hash `json:"n,omitempty"`
 	PIN     access.Hash `json:"p,omitempty"`
+	Account access.Hash `json:"u,omitempty"`
 }
 
 // sendLink is the effect of a method's SendLink. In mode "conceal" it does the
@@ -275,7 +302,7 @@ func (v *visit) sendLink(f *flow, to address.Address, o order) {
 	if !o.stranger {
 		v.jar.remember(v.w, &asked{
 			Item: item, Life: int64(o.life / time.Second), Address: to.String(), Shown: o.shown,
-			Back: o.back, Shared: o.shared, Again: o.again,
+			Back: o.back, Shared: o.shared, Again: o.again, Account: o.account,
 		})
 		to := v.Path + "/code"
 		if o.again {
@@ -322,7 +349,7 @@ func (v *visit) unknownPage(typed address.Address, back string) ui.Page {
 		Status: http.StatusUnprocessableEntity, Title: "unknown.title", Slots: ui.Slots{"typed": typed.String()},
 		Body: []ui.Block{
 			ui.Lead("unknown.lead"), ui.Text("unknown.tip"),
-			ui.Link{Key: "unknown.other", Href: v.Path + "/" + methodPath(v.home()) + returnQuery(back), Weight: ui.Main},
+			ui.Link{Key: "unknown.other", Href: v.Path + "/" + v.home().Path() + returnQuery(back), Weight: ui.Main},
 			ui.Text("unknown.reach"),
 		},
 	}

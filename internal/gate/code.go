@@ -47,6 +47,13 @@ func (v *visit) sentPage(f *flow, wrong string) ui.Page {
 	switch {
 	case a.Again:
 		page.Title, lead = "again.title", "again.lead"
+	case a.Account.Hash != "":
+		for _, m := range v.Methods {
+			if d := m.Describe(); m.Name == a.Account.Method {
+				page.Title, lead = d.Text+".once.title", ui.Lead(d.Text+".once.lead")
+				page.Slots["google"], page.Slots["method"] = a.Shown, d.Label
+			}
+		}
 	case v.Reveal:
 		lead = "sent.reveal.lead"
 	}
@@ -57,7 +64,7 @@ func (v *visit) sentPage(f *flow, wrong string) ui.Page {
 		switch {
 		case became == "sent.bounced" && wrong == "": // there is no email to look for
 			page.Body = []ui.Block{ui.Lead(became), ui.Link{
-				Key: "sent.other", Href: v.Path + "/" + methodPath(v.Methods[0]) + returnQuery(a.Back), Weight: ui.Main,
+				Key: "sent.other", Href: v.Path + "/" + v.home().Path() + returnQuery(a.Back), Weight: ui.Main,
 			}}
 			return page
 		case became != "":
@@ -78,10 +85,11 @@ func (v *visit) sentPage(f *flow, wrong string) ui.Page {
 		}},
 		Buttons: []ui.Button{{Key: "sent.code.button", Weight: ui.Main}},
 	}))
-	if !v.Reveal && !a.Again {
+	first := !a.Again && a.Account.Hash == "" // by an address that was typed
+	if !v.Reveal && first {
 		page.Body = append(page.Body, ui.Tip("sent.conceal.none"))
 	}
-	if !a.Again {
+	if first {
 		repeat := ui.Form{
 			Hidden: []ui.Hidden{
 				{Name: "email", Value: a.Address}, {Name: "confirmed", Value: "1"}, {Name: "return_to", Value: a.Back},
@@ -91,11 +99,11 @@ func (v *visit) sentPage(f *flow, wrong string) ui.Page {
 		if a.Shared {
 			repeat.Hidden = append(repeat.Hidden, ui.Hidden{Name: "shared", Value: "1"})
 		}
-		page.Body = append(page.Body, v.form(f, "/"+methodPath(v.home()), repeat))
+		page.Body = append(page.Body, v.form(f, "/"+v.home().Path(), repeat))
 	}
 	page.Body = append(page.Body,
 		ui.Link{Key: "sent.none", Href: v.Path + "/help"},
-		ui.Link{Key: "sent.other", Href: v.Path + "/" + methodPath(v.home()) + returnQuery(a.Back)})
+		ui.Link{Key: "sent.other", Href: v.Path + "/" + v.home().Path() + returnQuery(a.Back)})
 	return page
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -77,8 +78,18 @@ type Limits struct {
 
 // Method is one way to sign in, under the name its routes carry.
 type Method struct {
+	// Name is the kind, or "<kind>:<name>" where there may be several of it. It
+	// stands in records: whoever was linked under it is linked under it only.
 	Name string
 	providers.Authenticator
+}
+
+// Path is the method's address below the gate's.
+func (m Method) Path() string {
+	if _, name, several := strings.Cut(m.Name, ":"); several {
+		return "m/" + name
+	}
+	return strings.ReplaceAll(m.Name, "_", "-")
 }
 
 // Options is what a Runtime needs to come to life. It lives as long as the

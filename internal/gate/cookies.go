@@ -41,10 +41,21 @@ type flow struct {
 	Stop  bool   `json:"s,omitempty"`
 	// Proved reports that the right address was typed for the stop token.
 	Proved bool `json:"p,omitempty"`
+	// Away is the method by which the browser was sent to another place, State
+	// what the method wants to see again when it is back, and Claim who it then
+	// says that this is.
+	Away  string   `json:"w,omitempty"`
+	State []byte   `json:"e,omitempty"`
+	Claim *claimed `json:"m,omitempty"`
+	// Back and Shared are what was wished for before it went.
+	Back   string `json:"r,omitempty"`
+	Shared bool   `json:"h,omitempty"`
+	// Choose has the other side ask which account is meant, the next time.
+	Choose bool `json:"o,omitempty"`
 }
 
 func (f *flow) life() time.Duration {
-	if f.Token != "" {
+	if f.Token != "" || f.Away != "" {
 		return openLife
 	}
 	return flowLife
@@ -64,6 +75,8 @@ type asked struct {
 	Back string `json:"r,omitempty"`
 	// Again reports that the link was asked for in place of another.
 	Again bool `json:"g,omitempty"`
+	// Account belongs to whoever uses the link in this browser.
+	Account access.Subject `json:"u,omitzero"`
 }
 
 // knownTo is one client for whom a browser is known.
@@ -207,16 +220,23 @@ func (j *jar) withToken(stop bool) *flow {
 	return nil
 }
 
-// newest returns the browser's newest flow, or begins one.
+// newest returns the browser's newest flow that is not away, or begins one.
 func (j *jar) newest(w http.ResponseWriter) *flow {
-	if len(j.flows) > 0 {
-		return j.flows[0]
+	for _, f := range j.flows {
+		if f.Away == "" {
+			return f
+		}
 	}
 	return j.begin(w, &flow{})
 }
 
 // begin starts a flow with what f says already.
 func (j *jar) begin(w http.ResponseWriter, f *flow) *flow {
+	return j.add(w, j.name(f))
+}
+
+// name gives a flow what makes it one of its own. No browser has it yet.
+func (j *jar) name(f *flow) *flow {
 	f.id, f.Nonce, f.Made = randomID(), randomBytes(session.SecretSize), j.now.Unix()
 	if len(j.flows) > 0 {
 		f.Browser = j.flows[0].Browser
@@ -224,6 +244,11 @@ func (j *jar) begin(w http.ResponseWriter, f *flow) *flow {
 	} else {
 		f.Browser = randomID() + randomID()
 	}
+	return f
+}
+
+// add gives the browser a flow.
+func (j *jar) add(w http.ResponseWriter, f *flow) *flow {
 	for len(j.flows) >= maxFlows {
 		j.clear(w, "-flow-"+j.flows[len(j.flows)-1].id)
 		j.flows = j.flows[:len(j.flows)-1]

@@ -31,6 +31,9 @@ type entry struct {
 	in access.Redemption
 	// back is the page to go to.
 	back string
+	// named reports that the directory has just named the client for the address
+	// that was proved. A client who was never here before has no record yet.
+	named bool
 	// likely reports that a session may come of it, as far as can be told
 	// beforehand: its notice is queued first.
 	likely bool
@@ -66,6 +69,9 @@ func (v *visit) enter(f *flow, e *entry) (state access.State, err error) {
 	}
 	fresh := false
 	err = v.eng.records.Update(ctx, e.tag, func(now time.Time, r *access.Record) (err error) {
+		if e.named {
+			r.Bind(now, e.client.ID, e.bound)
+		}
 		if !r.BoundTo(e.client.ID, e.bound) {
 			state = access.StoppedOffice
 			return store.ErrUnchanged

@@ -18,8 +18,8 @@ import (
 
 // keys are the gate's own derived keys, one for each use.
 type keys struct {
-	flow, asked, known, item, report            *seal.Box
-	link, code, stop, session, form, limit, pin []byte
+	flow, asked, known, item, report                  *seal.Box
+	link, code, stop, session, form, limit, pin, away []byte
 }
 
 func newKeys(root *seal.Root) keys {
@@ -28,6 +28,7 @@ func newKeys(root *seal.Root) keys {
 		known: root.Box("cookie known"), item: root.Box("queue item"), report: root.Box("mail report"),
 		link: root.Key("link"), code: root.Key("mail code"), stop: root.Key("stop"),
 		session: root.Key("session"), form: root.Key("form"), limit: root.Key("limit"), pin: root.Key("pin pepper"),
+		away: root.Key("away"),
 	}
 }
 
@@ -55,6 +56,11 @@ func (k keys) stopsPIN(given, pin access.Hash) bool {
 	return access.HashOf(k.stopPINSecret(pin)) == given
 }
 
+// stopAccountSecret is what can take an account away and do nothing else.
+func (k keys) stopAccountSecret(account access.Hash) []byte {
+	return seal.MAC(k.stop, "account", string(account))
+}
+
 // expelSecret is what can expel a stranger and do nothing else.
 func (k keys) expelSecret(s access.Stranger) []byte {
 	return seal.MAC(k.stop, "stranger", s.Browser, string(s.Session))
@@ -64,6 +70,18 @@ func (k keys) expelSecret(s access.Stranger) []byte {
 // what it redeems: the same whenever the answer is repeated.
 func (k keys) sessionSecret(redeemed access.Hash, nonce []byte) []byte {
 	return seal.MAC(k.session, string(redeemed), string(nonce))
+}
+
+// attempt is what has to come back with a browser that was sent away: its flow,
+// and that it was we who sent it, by this method.
+func (k keys) attempt(f *flow, method string) string {
+	return f.id + "." + base64.RawURLEncoding.EncodeToString(seal.MAC(k.away, "attempt", method, string(f.Nonce))[:16])
+}
+
+// account is how a record knows an account at another place. It is kept apart
+// by method, however an issuer names its accounts.
+func (k keys) account(method, subject string) access.Hash {
+	return access.HashOf(seal.MAC(k.away, "account", method, subject))
 }
 
 // formNonce is what a form must carry to be from a page made for this flow.

@@ -96,7 +96,10 @@ func (v *visit) wait(d time.Duration, links bool) {
 	if links {
 		page.Title, page.Body = "wait.links.title", []ui.Block{ui.Lead("wait.links.lead"), ui.Link{Key: "sent.none", Href: v.Path + "/help"}}
 	} else {
-		page.Title, page.Body = "wait.title", []ui.Block{ui.Lead("wait.lead"), ui.Text("wait.calm"), ui.Text("wait.now")}
+		page.Title, page.Body = "wait.title", []ui.Block{ui.Lead("wait.lead"), ui.Text("wait.calm")}
+		if others := v.offers(v.home(), v.back()); len(others) > 0 {
+			page.Body = append(append(page.Body, ui.Text("wait.now")), others...)
+		}
 	}
 	v.show(page)
 }

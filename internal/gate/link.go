@@ -31,6 +31,8 @@ type opened struct {
 	stranger access.Stranger
 	// pin reports that a stop token names a PIN, in place of a link.
 	pin bool
+	// account is what a stop token names, in place of a link; nil if it does not.
+	account *access.Subject
 	// client is who it is for; zero unless the state is known.
 	client directory.Client
 	// bound is what the client's record must be bound to.

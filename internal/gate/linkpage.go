@@ -33,7 +33,7 @@ func (v *visit) pageOf(o opened, wrong string) ui.Page {
 			ui.Lead("open.off.lead"),
 			ui.Link{
 				Key: "open.off.button", Weight: ui.Main,
-				Href: v.Path + "/" + methodPath(v.home()) + returnQuery(safeReturn(o.link.ReturnTo, v.Path)),
+				Href: v.Path + "/" + v.home().Path() + returnQuery(safeReturn(o.link.ReturnTo, v.Path)),
 			},
 		}}
 	case c == stranger:
@@ -90,9 +90,10 @@ func (v *visit) deadLinkPage(o opened) ui.Page {
 	default:
 		page.Title, page.Body = "nolink.title", []ui.Block{
 			ui.Lead("nolink.lead"),
-			ui.Link{Key: "nolink.button", Href: v.Path + "/" + methodPath(v.home()), Weight: ui.Main},
+			ui.Link{Key: "nolink.button", Href: v.Path + "/" + v.home().Path(), Weight: ui.Main},
 		}
 	}
+	page.Body = append(page.Body, v.offers(v.home(), safeReturn(o.past.ReturnTo, v.Path))...)
 	return page
 }
 
@@ -127,6 +128,6 @@ func (v *visit) coldPage(to string) ui.Page {
 	return ui.Page{Title: "open.cold.title", Body: []ui.Block{
 		ui.Lead("open.cold.lead"),
 		ui.Form{Action: v.Path + to, Hidden: []ui.Hidden{{Name: "t"}}, Fragment: true},
-		ui.Link{Key: "open.cold.button", Href: v.Path + "/" + methodPath(v.home()), Weight: ui.Other},
+		ui.Link{Key: "open.cold.button", Href: v.Path + "/" + v.home().Path(), Weight: ui.Other},
 	}}
 }

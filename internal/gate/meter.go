@@ -59,7 +59,7 @@ var mailFates = []mail.Fate{mail.Sent, mail.Delivered, mail.Delayed, mail.Bounce
 // limitNames are the limits, as the keys begin under which is counted.
 var limitNames = []string{
 	"ask-browser", "ask-network", "unknown-browser", "unknown-network", "mail-minute", "mail-hour", "mail-day",
-	"code", "code-browser", "code-network", "stop", "pin-guesser", "pin-browser", "pin-network", "staff-pin",
+	"code", "code-browser", "code-network", "stop", "pin-guesser", "pin-browser", "pin-network", "staff-pin", "away-network",
 }
 
 func newMeter(rt *Runtime) *meter {
@@ -183,6 +183,9 @@ func (m *meter) event(what string, fields []zap.Field) {
 	case "pin_refused":
 		method = pinMethod
 		signIn(refusal(field("because")))
+	case "account_refused":
+		method = field("method")
+		signIn(what)
 	case "address_unknown":
 		signIn("unknown_address")
 	case "link_asked", "link_sent", "link_not_sent", "link_stopped", "link_bounced", "link_withheld":

@@ -43,8 +43,18 @@ func tells(method string, known bool) bool { return !known || method == pinMetho
 // client, if they are to be told. It reports whether it did: see unannounced.
 func (v *visit) announce(ctx context.Context, tag string, in access.Redemption) (bool, error) {
 	r, err := v.eng.records.Get(ctx, tag)
-	if err != nil {
-		return false, ignoreNotFound(err) // then there is nothing to sign in to
+	if err = ignoreNotFound(err); err != nil {
+		return false, err
+	}
+	if r == nil {
+		r = new(access.Record) // of a client who has never been here
+	}
+	if in.Bind.Hash != "" && r.Recognizes(in.Bind, false) == access.Unproved {
+		id := fmt.Sprintf("notice-account-%s-%d", in.Bind.Hash, v.now.Unix()/int64(noticeLate/time.Second/2))
+		l := letter{Made: v.now.Unix(), Tag: tag, Account: in.Bind.Hash}
+		if err := v.eng.enqueue(ctx, id, l, v.now.Add(noticeWait), v.now.Add(24*time.Hour)); err != nil {
+			return false, err
+		}
 	}
 	if !tells(in.Method, r.Knows(v.now, in.Browser)) || in.Code && r.CodesOff() {
 		return false, nil
@@ -120,11 +130,12 @@ func (e *engine) stranger(r *access.Record, given access.Hash) access.Stranger {
 	return nobody
 }
 
-// expel ends what the stop link of a notice names.
-func (v *visit) expel(o opened) {
+// takeAway does what the stop link of a notice is for, and notes it if do reports
+// that it changed anything.
+func (v *visit) takeAway(o opened, event string, do func(time.Time, *access.Record) bool) {
 	changed := false
 	err := v.eng.records.Update(v.r.Context(), o.tag, func(now time.Time, r *access.Record) error {
-		if changed = r.Expel(now, o.stranger); !changed {
+		if changed = do(now, r); !changed {
 			return store.ErrUnchanged
 		}
 		return nil
@@ -134,7 +145,7 @@ func (v *visit) expel(o opened) {
 		return
 	}
 	if changed {
-		v.audit("session_stopped", zap.String("client", o.client.ID))
+		v.audit(event, zap.String("client", o.client.ID))
 	}
 	v.redirect(v.Path + "/stop#")
 }

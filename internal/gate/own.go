@@ -39,15 +39,21 @@ func (h *Handler) table() map[string]route {
 		t[p+"/mailgun"] = route{post: (*visit).report}
 	}
 	for _, m := range h.Methods {
-		t[p+"/"+methodPath(m)] = route{
+		if m.Describe().Away {
+			t[p+"/"+m.Path()] = route{
+				get:  func(v *visit) { v.redirect(v.Path + returnQuery(v.back())) }, // only a press sets off
+				post: func(v *visit) { v.setOff(m) },
+			}
+			t[p+"/"+m.Path()+"/callback"] = route{get: func(v *visit) { v.callback(m) }}
+			continue
+		}
+		t[p+"/"+m.Path()] = route{
 			get:  func(v *visit) { v.start(m) },
 			post: func(v *visit) { v.proceed(m) },
 		}
 	}
 	return t
 }
-
-func methodPath(m Method) string { return strings.ReplaceAll(m.Name, "_", "-") }
 
 // storeless lists what can be shown while the store is down.
 func (v *visit) storeless() bool {
@@ -84,13 +90,15 @@ func (rt route) allow() string {
 	return "GET, HEAD, OPTIONS, POST"
 }
 
-// carriesSecret reports whether a URL of ours may have a link's secret in it:
-// any query of a link's page, however it is spelled, and a "t" anywhere else.
+// carriesSecret reports whether a URL of ours may have a secret in it: any query
+// of a link's page or of a way back, however it is spelled, and a "t" anywhere
+// else.
 func (v *visit) carriesSecret() bool {
 	if v.original.RawQuery == "" {
 		return false
 	}
-	return v.query.Has("t") || strings.HasPrefix(v.path, v.Path+"/link") || strings.HasPrefix(v.path, v.Path+"/stop")
+	return v.query.Has("t") || strings.HasPrefix(v.path, v.Path+"/link") || strings.HasPrefix(v.path, v.Path+"/stop") ||
+		strings.HasSuffix(v.path, "/callback")
 }
 
 // refersToSecret reports whether the request says that it comes from a link's
@@ -98,7 +106,7 @@ func (v *visit) carriesSecret() bool {
 func (v *visit) refersToSecret() bool {
 	ref := v.r.Header.Get("Referer")
 	return strings.Contains(ref, "?") &&
-		(strings.Contains(ref, v.Path+"/link") || strings.Contains(ref, v.Path+"/stop"))
+		(strings.Contains(ref, v.Path+"/link") || strings.Contains(ref, v.Path+"/stop") || strings.Contains(ref, "/callback?"))
 }
 
 // landing is the front page.
@@ -131,7 +139,7 @@ func (v *visit) landing() {
 	case v.UI.Practice().NewClients != "":
 		v.show(ui.Page{Title: "landing.title", Body: []ui.Block{
 			ui.Lead("landing.lead"),
-			ui.Link{Key: "landing.existing", Hint: "landing.existing.hint", Href: v.Path + "/" + methodPath(v.home()) + query, Weight: ui.Main},
+			ui.Link{Key: "landing.existing", Hint: "landing.existing.hint", Href: v.Path + "/" + v.home().Path() + query, Weight: ui.Main},
 			ui.Link{Key: "landing.new", Hint: "landing.new.hint", Href: v.UI.Practice().NewClients, Weight: ui.Other},
 		}})
 	default:
@@ -158,7 +166,7 @@ func (v *visit) ended(who *session.Visitor, back string) {
 		page.Body = append(page.Body, ui.Text("ended.back"))
 	}
 	page.Body = append(page.Body, ui.Link{
-		Key: "ended.button", Href: v.Path + "/" + methodPath(v.home()) + returnQuery(back), Weight: ui.Main,
+		Key: "ended.button", Href: v.Path + "/" + v.home().Path() + returnQuery(back), Weight: ui.Main,
 	})
 	v.jar.clear(v.w, "")                           // said once
 	v.w.Header().Set("Clear-Site-Data", `"cache"`) // so that Back shows nothing
@@ -180,18 +188,27 @@ func (v *visit) help() {
 	body := []ui.Block{
 		ui.Heading("help.mail.head"),
 		ui.Steps{Keys: []string{"help.mail.1", "help.mail.2", "help.mail.3", "help.mail.4", "help.mail.5"}},
-		ui.Link{Key: "help.mail.button", Href: v.Path + "/" + methodPath(v.home()), Weight: ui.Main},
+		ui.Link{Key: "help.mail.button", Href: v.Path + "/" + v.home().Path(), Weight: ui.Main},
 		ui.Heading("help.link.head"),
 		ui.Steps{Keys: []string{"help.link.1", "help.link.2"}},
 	}
+	slots := ui.Slots{"life": ui.Life(home.Life)}
+	for _, m := range v.Methods {
+		if d := m.Describe(); d.Away && slots["method"] == "" {
+			slots["method"] = d.Label
+			body = append(body, ui.Heading("help.google.head"), ui.Text("help.google.1"), ui.Text("help.google.2"), ui.Text("help.google.3"))
+		} else if d.Away {
+			slots["method"] += " / " + d.Label
+		}
+	}
 	if m, ok := v.takesPIN(); ok {
 		body = append(body, ui.Heading("help.pin.head"), ui.Told{Key: "help.pin.1", Slots: methodSlots(m.Describe())},
-			ui.Link{Key: "help.pin.button", Href: v.Path + "/" + methodPath(m), Weight: ui.Other})
+			ui.Link{Key: "help.pin.button", Href: v.Path + "/" + m.Path(), Weight: ui.Other})
 	}
 	body = append(body,
 		ui.Heading("help.two.head"), ui.Text("help.two.1"),
 		ui.Heading("help.real.head"), ui.Text("help.real.1"))
-	v.show(ui.Page{Title: "help.title", NoHelp: true, Slots: ui.Slots{"life": ui.Life(home.Life)}, Body: body})
+	v.show(ui.Page{Title: "help.title", NoHelp: true, Slots: slots, Body: body})
 }
 
 // back is the page to return to, from the query.

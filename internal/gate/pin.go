@@ -223,7 +223,7 @@ func (v *visit) waitForPIN(d time.Duration) {
 		Status: http.StatusTooManyRequests, Title: "pin.wait.title", Slots: ui.Slots{"wait": ui.Wait(d)},
 		Body: []ui.Block{
 			ui.Lead("pin.wait.lead"), ui.Text("pin.wait.other"),
-			ui.Link{Key: "pin.wait.back", Href: v.Path + "/" + methodPath(v.home()), Weight: ui.Other},
+			ui.Link{Key: "pin.wait.back", Href: v.Path + "/" + v.home().Path(), Weight: ui.Other},
 		},
 	})
 }

@@ -110,6 +110,9 @@ const mismatch access.State = "mismatch"
 // are no more than as many in turn.
 func (v *visit) signIn(f *flow, o opened, in access.Redemption, typed access.Hash) {
 	in.Method = "magic_link"
+	if a := v.jar.askedFor(o.hash); a != nil {
+		in.Bind = a.Account
+	}
 	e := &entry{
 		tag: o.tag, client: o.client, bound: o.bound, in: in, back: o.link.ReturnTo,
 		likely: o.state == access.Live && (!in.Typed || typed == o.bound && o.link.Wrong < access.WrongAddresses),

@@ -5,6 +5,7 @@ package gate
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -235,8 +236,11 @@ func (v *visit) signOut() {
 	for _, a := range v.jar.asked {
 		v.jar.clear(v.w, "-asked-"+a.id)
 	}
+	if slices.ContainsFunc(v.Methods, func(m Method) bool { return m.Describe().Away }) {
+		v.jar.begin(v.w, &flow{Choose: true}) // who is next may be somebody else
+	}
 	if p.Get("switch") == "1" {
-		v.redirect(v.Path + "/" + methodPath(v.home()))
+		v.redirect(v.Path + "/" + v.home().Path())
 		return
 	}
 	to := v.Path + "/sign-out"

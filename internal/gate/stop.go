@@ -19,8 +19,8 @@ import (
 
 // A stop link comes with every mail. It has a token of its own, from which the
 // link's cannot be made, and can only take away: switch the link off, or, if
-// it was used, sign out everywhere; that of a notice ends the session, or voids
-// the PIN, that the notice tells of. It opens like a link, except that nothing completes by
+// it was used, sign out everywhere; that of a notice ends the session, voids
+// the PIN or takes away the account that the notice tells of. It opens like a link, except that nothing completes by
 // itself.
 
 // stopLife is how long after a link's time its stop link works.
@@ -81,10 +81,17 @@ func (v *visit) lookStop(f *flow) (opened, error) {
 		}
 	}
 	o.stranger = v.eng.stranger(r, given)
-	if o.hash == "" && o.stranger == nobody {
+	o.account = v.eng.stopsAccount(r, given)
+	if o.hash == "" && o.stranger == nobody && o.account == nil {
 		return o, nil
 	}
 	o.tag = tag
+	if o.account != nil {
+		if o.state = access.StoppedClient; o.account.Made != 0 {
+			o.state = access.Live
+		}
+		return o, v.judge(r, &o)
+	}
 	if o.stranger != nobody {
 		o.state = access.Live
 		if !r.Harbours(o.stranger) {
@@ -102,6 +109,8 @@ func (v *visit) lookStop(f *flow) (opened, error) {
 // stopPage asks whether to switch the link off.
 func (v *visit) stopPage(o opened, wrong string) ui.Page {
 	switch {
+	case o.account != nil:
+		return v.stopAccountPage(o, wrong)
 	case o.stranger != nobody && o.state == access.Live:
 		return v.stopForm(o, wrong, ui.Page{Title: "stop.session.title", Body: []ui.Block{ui.Lead("stop.session.lead")}},
 			ui.Button{Key: "stop.session.button", Weight: ui.Main})
@@ -182,8 +191,12 @@ func (v *visit) stop() {
 		p.flow.Proved = true // for the second press, if the link was used meanwhile
 		v.jar.setFlow(v.w, p.flow)
 	}
-	if o.stranger != nobody {
-		v.expel(o)
+	switch {
+	case o.stranger != nobody:
+		v.takeAway(o, "session_stopped", func(now time.Time, r *access.Record) bool { return r.Expel(now, o.stranger) })
+		return
+	case o.account != nil:
+		v.takeAway(o, "account_unlinked", func(now time.Time, r *access.Record) bool { return r.Unlink(now, o.account.Hash) })
 		return
 	}
 	stopped := false

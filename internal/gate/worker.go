@@ -190,6 +190,9 @@ func (e *engine) send(ctx context.Context, c *Config, it store.Item, now time.Ti
 	if l.PIN != "" {
 		return e.tellPIN(ctx, c, it, l)
 	}
+	if l.Account != "" {
+		return e.tellAccount(ctx, c, now, it, l)
+	}
 	if it.Lost {
 		// It may have been sent, and its link used, in a history that the store
 		// has lost: the same link must not be made good again. Another takes its

@@ -107,7 +107,7 @@ func valuePart(name, v string) part {
 	switch name {
 	case "wait", "life", "date", "time":
 		p.Value = false // ours
-	case "typed", "masked", "suggestion", "from", "portal":
+	case "typed", "masked", "google", "suggestion", "from", "portal":
 		p.Strong = true
 	case "mail":
 		p.Href = template.URL("mailto:" + url.PathEscape(v))

@@ -20,6 +20,9 @@ type Page struct {
 	// Slots fill the {names} in the page's texts. The practice's own slots
 	// ({practice}, {phone}, {mail}, {from}, {portal}, {reach}) are always there.
 	Slots Slots
+	// Away is where a browser goes on to by itself, at another site; empty to
+	// stay. That site is not told where it comes from.
+	Away string
 	// NoHelp leaves out the "Need help?" link (on the help page itself).
 	NoHelp bool
 }
@@ -116,6 +119,10 @@ const (
 type Button struct {
 	Key         string
 	Name, Value string
+	// Action sends it to another address of ours than the form's; empty is that.
+	Action string
+	// Slots are added to the page's for this button's text.
+	Slots Slots
 	Weight
 }
 

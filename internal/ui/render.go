@@ -43,6 +43,9 @@ func (u *UI) Render(w http.ResponseWriter, r *http.Request, p Page) {
 		panic("ui: " + err.Error()) // our template and our data: a bug, and seen by the first test that renders
 	}
 	u.setHeaders(w.Header(), v.Script != "")
+	if v.Away != "" {
+		w.Header().Set("Referrer-Policy", "no-referrer") // there is no form on it
+	}
 	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
 	if p.Status == 0 {
 		p.Status = http.StatusOK

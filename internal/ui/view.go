@@ -15,6 +15,7 @@ type view struct {
 	Head     string // <title>
 	Style    template.CSS
 	Script   template.JS
+	Away     string
 	Name     string
 	Logo     string // its URL, or empty
 	Title    []part
@@ -112,6 +113,7 @@ func (u *UI) view(p Page) view {
 	v := view{
 		Head:     u.Text(head, Slots{"title": u.Text(p.Title, p.Slots)}),
 		Style:    template.CSS(u.style),
+		Away:     p.Away,
 		Name:     clean(u.practice.Name),
 		Title:    u.parts(p.Title, p.Slots),
 		HelpText: u.parts("all.help", nil),
@@ -209,7 +211,7 @@ func (d *drawer) form(f Form, slots Slots) *formView {
 		v.Shared = &sharedView{ID: v.ID + "-shared", Label: t("all.shared"), Hint: t("all.shared.hint"), Ticked: f.SharedTicked}
 	}
 	for _, x := range f.Buttons {
-		v.Buttons = append(v.Buttons, buttonView{Button: x, Text: t(x.Key), Class: x.Weight.class()})
+		v.Buttons = append(v.Buttons, buttonView{Button: x, Text: d.u.parts(x.Key, merged(slots, x.Slots)), Class: x.Weight.class()})
 	}
 	d.auto = d.auto || f.Auto || f.Fragment
 	return v
@@ -229,8 +231,10 @@ func (d *drawer) row(r Row) rowView {
 }
 
 // with returns the page's slots and more.
-func (d *drawer) with(more Slots) Slots {
-	slots := maps.Clone(d.page.Slots)
+func (d *drawer) with(more Slots) Slots { return merged(d.page.Slots, more) }
+
+func merged(some, more Slots) Slots {
+	slots := maps.Clone(some)
 	if slots == nil {
 		slots = Slots{}
 	}

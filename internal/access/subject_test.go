@@ -1,0 +1,118 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package access
+
+import (
+	"bytes"
+	"testing"
+	"time"
+)
+
+func TestRecognizes(t *testing.T) {
+	mine, another := Subject{Method: "google", Hash: HashOf([]byte("mine"))}, Subject{Method: "google", Hash: HashOf([]byte("another"))}
+	elsewhere := Subject{Method: "oidc:clinic", Hash: HashOf([]byte("elsewhere"))}
+	now := time.Unix(1_000_000, 0)
+	r := new(Record)
+	for _, tc := range []struct {
+		s    Subject
+		auth bool
+		want State
+	}{{mine, true, Live}, {mine, false, Unproved}} {
+		if got := r.Recognizes(tc.s, tc.auth); got != tc.want {
+			t.Errorf("before any is linked: %v %t is %s", tc.s, tc.auth, got)
+		}
+	}
+	if !r.Link(now, mine) || r.Link(now, mine) || r.Link(now, another) || r.Link(now, Subject{Method: "google"}) {
+		t.Error("an account is linked once, and no other of its method after it")
+	}
+	for _, tc := range []struct {
+		s    Subject
+		auth bool
+		want State
+	}{
+		{mine, false, Live}, {mine, true, Live}, {another, true, OtherAccount}, {another, false, OtherAccount},
+		{elsewhere, false, Unproved}, {elsewhere, true, Live},
+		{Subject{Method: "google"}, true, OtherAccount},
+	} {
+		if got := r.Recognizes(tc.s, tc.auth); got != tc.want {
+			t.Errorf("%v, authoritative %t, is %s; want %s", tc.s, tc.auth, got, tc.want)
+		}
+	}
+	if !r.Unlink(now, mine.Hash) || r.Unlink(now, mine.Hash) || r.Recognizes(mine, false) != Unproved {
+		t.Error("an account is taken away once")
+	}
+}
+
+func TestEnterAs(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	lt := Lifetimes{Idle: time.Hour, Absolute: 2 * time.Hour, SharedIdle: time.Minute, SharedAbsolute: time.Hour}
+	in := Redemption{
+		Session: HashOf([]byte("s")), Nonce: HashOf([]byte("n")), Method: "google", Lifetimes: lt,
+		Bind: Subject{Method: "google", Hash: HashOf([]byte("mine"))},
+	}
+	r := new(Record)
+	if _, fresh, state := r.EnterAs(now, in, false); fresh || state != Unproved || len(r.Sessions)+len(r.Subjects) != 0 {
+		t.Errorf("unproved: %t %s", fresh, state)
+	}
+	s, fresh, state := r.EnterAs(now, in, true)
+	if !fresh || state != Live || s.Method != "google" || len(r.Subjects) != 1 {
+		t.Fatalf("%+v %t %s", s, fresh, state)
+	}
+	if again, fresh, state := r.EnterAs(now.Add(time.Minute), in, true); fresh || state != Live || again != s || len(r.Sessions) != 1 {
+		t.Errorf("repeated: %+v %t %s", again, fresh, state)
+	}
+	r.EndSession(now, s.Hash, BySignOut)
+	if _, fresh, state := r.EnterAs(now, in, true); fresh || state != Used {
+		t.Errorf("a session that ended was made again: %t %s", fresh, state)
+	}
+}
+
+// TestUnlinkEnds: what an account has opened ends when it is taken away, and
+// nothing else.
+func TestUnlinkEnds(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	lt := Lifetimes{Idle: time.Hour, Absolute: 2 * time.Hour, SharedIdle: time.Minute, SharedAbsolute: time.Hour}
+	mine := Subject{Method: "google", Hash: HashOf([]byte("mine"))}
+	r := new(Record)
+	r.EnterAs(now, Redemption{Session: HashOf([]byte("a")), Method: "google", Bind: mine, Lifetimes: lt}, true)
+	r.admit(now, Redemption{Session: HashOf([]byte("b")), Method: "magic_link", Lifetimes: lt}, false)
+	r.Unlink(now, mine.Hash)
+	if live := r.Live(now, lt); len(live) != 1 || live[0].Method != "magic_link" {
+		t.Errorf("left: %+v", live)
+	}
+}
+
+// TestSubjectsLast: an account is not forgotten by waiting or by want of room,
+// for another with the same address would be taken for the first. Only another
+// address on file ends it.
+func TestSubjectsLast(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	r := new(Record)
+	r.Bind(now, "c-ada", HashOf([]byte("a")))
+	r.Link(now, Subject{Method: "google", Hash: HashOf([]byte("mine"))})
+	for n := range 200 {
+		r.AddLink(now, Link{Hash: HashOf([]byte{byte(n)}), Made: now.Unix() + int64(n), Expires: now.Unix() + 1000, ReturnTo: "/" + string(bytes.Repeat([]byte("x"), 500))})
+	}
+	data, expires := r.Encode(now)
+	if !expires.IsZero() {
+		t.Errorf("it is forgotten at %v", expires)
+	}
+	if !bytes.Contains(data, []byte(`"v":2`)) {
+		t.Error("a gate that knows no accounts would write it")
+	}
+	r, err := Decode(data)
+	if err != nil || len(r.Subjects) != 1 {
+		t.Fatalf("%v, %v", r.Subjects, err)
+	}
+	r.Encode(now.Add(10 * 365 * 24 * time.Hour))
+	if len(r.Subjects) != 1 {
+		t.Error("forgotten by waiting")
+	}
+	if !r.Bind(now, "c-ada", HashOf([]byte("b"))) || len(r.Subjects) != 0 {
+		t.Error("it is linked to another address")
+	}
+	if data, _ := new(Record).Encode(now); !bytes.Contains(data, []byte(`"v":1`)) {
+		t.Error("a record without accounts or PINs is not written as before")
+	}
+}

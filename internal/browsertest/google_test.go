@@ -1,0 +1,110 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package browsertest
+
+import (
+	"errors"
+	"html"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/portalgate/portalgate/internal/gate"
+	"github.com/portalgate/portalgate/internal/oidctest"
+	"github.com/portalgate/portalgate/providers/google"
+)
+
+// openGoogle starts a gate that offers Google, which is the issuer returned.
+func openGoogle(t testing.TB) (*house, *oidctest.Issuer) {
+	t.Helper()
+	i := oidctest.New(t)
+	m := &google.Google{Client: google.Client{Issuer: i.URL, ClientID: oidctest.ClientID, ClientSecret: oidctest.ClientSecret}}
+	if err := errors.Join(m.Provision(caddy.Context{}), m.Validate()); err != nil {
+		t.Fatal(err)
+	}
+	h := openHouse(t, willow(), false)
+	h.conf.Methods = append(h.conf.Methods, gate.Method{Name: "google", Authenticator: m})
+	h.onFile(clients + "c-grace,grace+clinic@gmail.com,Grace,yes\n")
+	return h, i
+}
+
+var goesOn = regexp.MustCompile(`http-equiv="refresh" content="0; url=([^"]*)"`)
+
+// setOff presses the button and returns the page that leads away.
+func (v *visitor) setOff() *shown {
+	v.h.t.Helper()
+	return v.do("POST", "/sign-in/google", v.get("/sign-in/magic-link").forms["/sign-in/magic-link"])
+}
+
+// google goes to Google and comes back.
+func (v *visitor) google() *shown {
+	v.h.t.Helper()
+	to := goesOn.FindStringSubmatch(v.setOff().body)
+	if to == nil {
+		v.h.t.Fatal("not sent to Google")
+	}
+	return v.do("GET", html.UnescapeString(to[1]), nil)
+}
+
+// google is what can become of a sign-in by Google.
+func (c *catalogue) google() {
+	h, i := openGoogle(c.t)
+	say := func(claims ...any) {
+		i.Be(func(b *oidctest.Conduct) {
+			b.Account = map[string]any{"sub": "sub", "email_verified": true}
+			for n := 0; n < len(claims); n += 2 {
+				b.Account[claims[n].(string)] = claims[n+1]
+			}
+		})
+	}
+	c.add("google-offered", h.visitor().get("/sign-in/magic-link"))
+	c.add("google-help", h.visitor().get("/sign-in/help"))
+	c.mails += plain(h.visitor().setOff().body) // not shown: it would lead away
+	c.add("google-late", h.visitor().get("/sign-in/google/callback?state=old&code=x"))
+
+	say("email", "nobody@gmail.com")
+	c.add("google-nomatch", h.visitor().google())
+	say("email", "ada@example.com", "email_verified", false)
+	c.add("google-unproved", h.visitor().google())
+	say("email", "ada@example.com")
+	c.add("google-once", h.visitor().google())
+
+	say("email", "bob@example.com", "hd", "example.com")
+	if p := h.visitor().google(); p.body != h.portal {
+		c.t.Fatalf("Google does not let Bob in: %s", p.body)
+	}
+	h.advance(10 * time.Second) // what notices wait
+	for _, m := range []int{1, 2} {
+		n := h.notice("bob@example.com", m)
+		if c.mails += n.Subject + n.Text; strings.Contains(n.Subject, "Google") {
+			v := h.visitor()
+			page := c.add("stop-google", v.get(stopOf(n)))
+			say("sub", "another", "email", "bob@example.com", "hd", "example.com")
+			c.add("google-account", h.visitor().google())
+			c.add("stop-google-done", v.send(page, "/sign-in/stop", "email", "bob@example.com"))
+		}
+	}
+
+	grace := h.visitor()
+	grace.signIn("grace+clinic@gmail.com", 1)
+	grace.send(grace.get("/sign-in/sign-out"), "/sign-in/sign-out")
+	say("email", "grace@gmail.com")
+	c.add("google-plus", grace.google())
+
+	i.Be(func(b *oidctest.Conduct) { b.Back = func(q url.Values) { q.Set("error", "access_denied") } })
+	c.add("google-cancel", h.visitor().google())
+	i.Be(func(b *oidctest.Conduct) { b.Back = nil })
+	i.Instead(oidctest.Token, oidctest.Fails)
+	c.add("google-down", h.visitor().google())
+	busy := h.visitor()
+	for range 31 {
+		busy.setOff()
+	}
+	h.advance(time.Second)
+	c.add("google-wait", busy.setOff())
+}

@@ -1,0 +1,20 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package mail
+
+import (
+	"errors"
+
+	"github.com/portalgate/portalgate/internal/ui"
+)
+
+// AccountLinked composes the notice that an account at another place, called
+// method, now lets in. It refuses what SignIn refuses.
+func (c *Composer) AccountLinked(n Notice, method string) (Message, error) {
+	name := cleanName(method)
+	if name == "" {
+		return Message{}, errors.New("notice names no other place")
+	}
+	return c.notice(n, "notice.google", ui.Slots{"google": n.To, "method": name})
+}
