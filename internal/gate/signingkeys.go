@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/portalgate/portalgate/internal/assertion"
+	"github.com/portalgate/portalgate/internal/reply"
 )
 
 // SigningKeys tells what is public of the keys that sign assertions, as they
@@ -66,6 +67,5 @@ func (rt *Runtime) ServeKeys(w http.ResponseWriter, r *http.Request) {
 		rt.conf.Load().Log.Error("cannot publish the signing keys", zap.Error(err))
 	}
 	w.Header().Set("Retry-After", "2")
-	w.Header().Set("Cache-Control", "no-store")
-	http.Error(w, "The gate's keys cannot be had. Try again.", http.StatusServiceUnavailable)
+	reply.Problem(w, r, http.StatusServiceUnavailable, "unavailable", "The gate's keys cannot be had. Try again.", nil)
 }

@@ -96,7 +96,7 @@ func TestSigningKeysUnknown(t *testing.T) {
 // The keys for an upstream that cannot reach the public URL are those that
 // stand there, headers and all, whatever else the request says; and while
 // nobody can tell what they are, that is what it says.
-func TestServeKeys(t *testing.T) {
+func TestJ08_ServeKeys(t *testing.T) {
 	w := newWorld(t)
 	ask := func(method, to string, header ...string) *http.Response {
 		r := httptest.NewRequest(method, to, nil)
