@@ -8,10 +8,10 @@
 //
 // ISSUER is the gate's public_url, AUDIENCE what its handler says (default:
 // ISSUER), KEYS_URL where its keys are, if not there. KEYS_FILE is where they
-// are kept between requests (default: keys.json beside this file); nobody else
-// may be able to write there. It must be reachable through the gate only: what
-// comes from elsewhere is refused as long as nothing is served before verify has
-// been asked.
+// are kept between requests (default: keys.json beside this file): PHP must be
+// able to write in that folder, and nobody else. Let it listen on loopback, for
+// it must be reachable through the gate only: what comes from elsewhere is
+// refused as long as nothing is served before verify has been asked.
 //
 //	php portal.php --vectors FILE
 //

@@ -117,7 +117,7 @@ func (h house) forgery(t *testing.T, header string) string {
 // Each example is what stands behind the real gate. Its client is greeted by
 // name, also after the keys were rotated; whoever gets to it without the gate,
 // or with the gate but without a sign-in, is not.
-func TestBehindTheGate(t *testing.T) {
+func TestJ07_BehindTheGate(t *testing.T) {
 	for _, p := range programs {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()

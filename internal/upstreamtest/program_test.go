@@ -36,7 +36,7 @@ func (p program) command(t *testing.T, before, after []string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return exec.CommandContext(t.Context(), interpreter, append(append(before, file), after...)...)
+	return exec.Command(interpreter, append(append(before, file), after...)...)
 }
 
 // start runs the program at a loopback port, with more in its environment, until
