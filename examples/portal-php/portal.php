@@ -83,21 +83,24 @@ function pems(array $jwks): array
 }
 
 /**
- * Returns the gate's key of that name, from a set that is 5 minutes old at most.
- * A name that is not in it has it fetched anew, but not within 30 s: anybody can
- * make up names.
+ * Returns the gate's key of that name. The set is fetched anew after 5 minutes, or
+ * for a name that is not in it, but not within 30 s of the last time: anybody can
+ * make up names. While it cannot be fetched, the one that was keeps working.
  */
 function gateKey(string $kid, string $url, string $file): ?string
 {
-    $kept = json_decode((string) @file_get_contents($file), true) ?? ['tried' => 0, 'jwks' => ['keys' => []]];
+    $kept = json_decode((string) @file_get_contents($file), true) ?? ['tried' => 0, 'fetched' => 0, 'jwks' => ['keys' => []]];
     $keys = pems($kept['jwks']);
-    $age = time() - $kept['tried'];
-    if ($age < 0 || $age > 300 || !isset($keys[$kid]) && ($age >= 30 || !$keys)) {
-        $jwks = fetch($url) ?? $kept['jwks'];
-        $keys = pems($jwks);
+    $now = time();
+    $since = fn($what) => abs($now - $kept[$what]); // a clock that was set back is no reason to wait
+    if ((!isset($keys[$kid]) || $since('fetched') > 300) && ($since('tried') >= 30 || !$keys)) {
+        $kept['tried'] = $now;
+        $jwks = fetch($url);
+        if ($jwks !== null) [$kept['fetched'], $kept['jwks']] = [$now, $jwks];
+        $keys = pems($kept['jwks']);
         if (!$keys) throw new Unavailable();
         $new = tempnam(dirname($file), 'keys');
-        file_put_contents($new, json_encode(['tried' => time(), 'jwks' => $jwks]));
+        file_put_contents($new, json_encode($kept));
         rename($new, $file); // whole, for those who read at the same time
     }
     return $keys[$kid] ?? null;

@@ -56,23 +56,25 @@ def verify(token, key_named, issuer, audience, now):
 
 
 class Keys:
-    """The gate's keys, 5 minutes old at most.
+    """The gate's keys, fetched anew after 5 minutes, or for a name that is not among them.
 
-    A name that is not among them has them fetched anew, but not within 30 s:
-    anybody can make up names.
+    Not within 30 s of the last time, though: anybody can make up names. While
+    they cannot be fetched, those that were keep working.
     """
 
     def __init__(self, url):
-        self.url, self.keys, self.tried, self.lock = urlsplit(url), {}, -1000, threading.Lock()
+        self.url, self.keys, self.lock = urlsplit(url), {}, threading.Lock()
+        self.fetched = self.tried = -1000
 
     def named(self, kid):
         """Return the key of that name, None if there is none. Raise OSError if nobody can tell."""
         with self.lock:
-            age = time.monotonic() - self.tried
-            if age > 300 or kid not in self.keys and (age >= 30 or not self.keys):
-                self.tried = time.monotonic()
+            now = time.monotonic()
+            wanted = kid not in self.keys or now - self.fetched > 300
+            if wanted and (now - self.tried >= 30 or not self.keys):
+                self.tried = now
                 try:
-                    self.keys = self.fetch()
+                    self.keys, self.fetched = self.fetch(), now
                 except (OSError, http.client.HTTPException, ValueError) as e:
                     if kid not in self.keys:
                         raise OSError("the gate's keys") from e
