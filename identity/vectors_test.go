@@ -144,6 +144,7 @@ func makeVectors() vectorFile {
 	add("kid", "kid a path", headed(header("k1", "../../../../dev/null")))
 	add("header", "jwk in the header, signed by it", other.sign(header("{", `{"jwk":`+jwk("k1", &other.key.PublicKey)+","), goodPayload()))
 	add("header", "crit that nobody knows", headed(header("{", `{"crit":["https://portal.example.com/x"],"https://portal.example.com/x":1,`)))
+	add("header", "crit of b64, and b64 false", headed(header("{", `{"crit":["b64"],"b64":false,`)))
 
 	add("typ", "typ missing", headed(header(`,"typ":"`+identity.Type+`"`, "")))
 	add("typ", "typ JWT", headed(header(identity.Type, "JWT")))
@@ -157,6 +158,10 @@ func makeVectors() vectorFile {
 	add("audience", "aud of another application", said("aud", "billing"))
 	add("audience", "aud a list of ours", said("aud", []string{"portal"}))
 	add("audience", "aud a list of ours and another", said("aud", []string{"billing", "portal"}))
+
+	// RFC 7519 §4: a reader refuses a claim that is there twice, or takes the last.
+	add("malformed", "aud twice, ours first", current.sign(goodHeader,
+		strings.Replace(with(map[string]any{"aud": "billing"}), "{", `{"aud":"portal",`, 1)))
 
 	add("expired", "exp past by 31 s", times(-91, -91, -31))
 	add("expired", "exp past by a day", times(-86460, -86460, -86400))
