@@ -90,6 +90,16 @@ func (r *Record) AddLink(now time.Time, l Link) State {
 		return NewerAsked // it may have been here before: nothing voided revives
 	}
 	r.prune(now)
+	for i := 0; i < len(r.Links) && l.Invited; {
+		switch old := r.Links[i]; {
+		case !old.Invited:
+			i++
+		case old.Made > l.Made: // it overtook this one in the queue
+			return NewerInvited
+		default:
+			r.retire(now, i, NewerInvited)
+		}
+	}
 	for len(r.Links) >= maxLinks {
 		r.retire(now, 0, NewerAsked)
 	}

@@ -128,6 +128,9 @@ type Link struct {
 	Shared bool `json:"s,omitempty"`
 	// Wrong counts the wrong addresses typed against it.
 	Wrong int `json:"w,omitempty"`
+	// Invited reports that it came with an invitation, of which the newest
+	// counts.
+	Invited bool `json:"v,omitempty"`
 	// Epoch is the store's when the link was made: see Fence.
 	Epoch string `json:"o,omitempty"`
 }
@@ -174,6 +177,7 @@ const (
 	Expired       State = "expired"
 	NewerAsked    State = "newer.asked"    // a later link took its place
 	NewerSignedIn State = "newer.signedin" // another link was used
+	NewerInvited  State = "newer.practice" // a later invitation took its place
 	StoppedClient State = "stopped.client" // switched off from the mail, or by signing out everywhere
 	StoppedOffice State = "stopped.practice"
 	NoLink        State = "nolink" // never heard of, or too long ago

@@ -165,6 +165,36 @@ func TestL12_FourthSupersedesTheOldest(t *testing.T) {
 	}
 }
 
+// TestInvitationSupersedes: of invitations the newest counts, in whatever order
+// they are made, and the links that the client asked for are another matter.
+func TestInvitationSupersedes(t *testing.T) {
+	add := func(r *Record, i int, at time.Duration, invited bool) State {
+		made := after(at).Unix()
+		return r.AddLink(after(at), Link{Hash: name("invitation", i), Made: made, Expires: made + 86400, Invited: invited})
+	}
+	r := record(1) // link 0 is the client's own
+	for i := range 3 {
+		if got := add(r, i, time.Duration(i)*time.Minute, true); got != Live {
+			t.Fatalf("invitation %d is %q", i, got)
+		}
+	}
+	add(r, 3, 4*time.Minute, false)
+	if got := add(r, 4, time.Minute, true); got != NewerInvited {
+		t.Errorf("one that was overtaken is %q", got)
+	}
+	if got := add(r, 1, time.Minute, true); got != NewerInvited {
+		t.Errorf("one that is added again is %q", got)
+	}
+	for i, want := range []State{NewerInvited, NewerInvited, Live, Live} {
+		if _, got, _ := r.Look(after(5*time.Minute), name("invitation", i)); got != want {
+			t.Errorf("invitation %d is %q, want %q", i, got, want)
+		}
+	}
+	if _, got, _ := r.Look(after(5*time.Minute), name("link", 0)); got != Live {
+		t.Errorf("the client's own link is %q", got)
+	}
+}
+
 func TestRepeat(t *testing.T) {
 	for _, tc := range []struct {
 		name    string

@@ -263,6 +263,11 @@ func TestInboxCanBeUsedByEverybody(t *testing.T) {
 	b.visit("http://" + site.addr + "/notice")
 	b.until("the notice", "location.pathname == '/notice'")
 	b.photograph("mail-notice-new", pictures, mailed)
+	h.invite("c-bob", "We look forward to seeing you. The form takes five minutes, and you can stop and go on later.")
+	site.page("/invitation", h.letter("bob@example.com", 1).HTML)
+	b.visit("http://" + site.addr + "/invitation")
+	b.until("the invitation", "location.pathname == '/invitation'")
+	b.photograph("mail-invitation", pictures, mailed)
 	if said := append(b.complaints(), owner.first.complaints()...); len(said) > 0 {
 		t.Errorf("the browser complains: %q", said)
 	}

@@ -20,6 +20,14 @@ func (h *house) issue(client string) string {
 	return p.PIN
 }
 
+// invite has staff invite a client.
+func (h *house) invite(client, words string) {
+	h.t.Helper()
+	if err := h.rt.QueueLink(context.Background(), gate.LinkOrder{Client: client, By: "desk", Invite: true, Words: words}); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
 // pins is signing in by a PIN, and stopping one.
 func (c *catalogue) pins() {
 	h := openHouse(c.t, willow(), false)

@@ -256,12 +256,17 @@ type letter struct {
 	Life    int64  `json:"l,omitempty"`
 	Back    string `json:"r,omitempty"`
 	Shared  bool   `json:"s,omitempty"`
+	// Of one that staff send, to the client with Tag and nobody else:
+	Invited bool   `json:"i,omitempty"`
+	Words   string `json:"w,omitempty"` // the practice's own
 
-	// Of a notice that a session was opened, a PIN made, or an account linked:
-	Tag     string      `json:"t,omitempty"`
-	Session access.Hash `json:"n,omitempty"`
-	PIN     access.Hash `json:"p,omitempty"`
-	Account access.Hash `json:"u,omitempty"`
+	// Of a notice that a session was opened, a PIN made, an account linked, or
+	// PINs and codes turned on again:
+	Tag      string      `json:"t,omitempty"`
+	Session  access.Hash `json:"n,omitempty"`
+	PIN      access.Hash `json:"p,omitempty"`
+	Account  access.Hash `json:"u,omitempty"`
+	Unlocked bool        `json:"o,omitempty"`
 }
 
 // sendLink is the effect of a method's SendLink. In mode "conceal" it does the
@@ -322,14 +327,19 @@ func (e *engine) queue(ctx context.Context, now time.Time, to address.Address, o
 		l.Back = o.back
 	}
 	id = itemID()
-	if err = e.enqueue(ctx, id, l, now, now.Add(o.life)); err != nil {
-		return "", err
+	return id, e.enqueueNow(ctx, id, l, now, now.Add(o.life))
+}
+
+// enqueueNow is enqueue for a mail that is due, and says so to the worker.
+func (e *engine) enqueueNow(ctx context.Context, id string, l letter, now, expires time.Time) error {
+	if err := e.enqueue(ctx, id, l, now, expires); err != nil {
+		return err
 	}
 	select {
 	case e.wake <- struct{}{}:
 	default:
 	}
-	return id, nil
+	return nil
 }
 
 // itemID makes the id of a queue item, from which its link is derived.

@@ -28,7 +28,7 @@ const (
 type Mailed struct {
 	// ID is the local part of its Message-ID.
 	ID string `json:"id"`
-	// Kind is "link" or "notice".
+	// Kind is "link", "invitation" or "notice".
 	Kind string `json:"kind"`
 	// Asked is when it was asked for, At when its fate was last heard of.
 	Asked time.Time `json:"asked_at"`

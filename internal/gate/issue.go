@@ -132,13 +132,19 @@ func (rt *Runtime) VoidPIN(ctx context.Context, client, by string) error {
 }
 
 // Unlock lets a client use PINs and mail codes again that too many wrong ones
-// have turned off, and has mail sent again that was held back after a complaint.
+// have turned off, of which the client is told by mail, and has mail sent again that was held back after a complaint.
 // It is nil if there was nothing of the kind.
 func (rt *Runtime) Unlock(ctx context.Context, client, by string) error {
-	return rt.change(ctx, client, "unlocked", by, func(now time.Time, r *access.Record) bool {
+	opened := false
+	err := rt.change(ctx, client, "unlocked", by, func(now time.Time, r *access.Record) bool {
 		resumed := r.ResumeMail(now)
-		return r.Unlock(now) || resumed
+		opened = r.Unlock(now)
+		return opened || resumed
 	})
+	if err == nil && opened {
+		rt.announceUnlocked(ctx, client)
+	}
+	return err
 }
 
 // change changes the record of a client on file, and notes who did it if do

@@ -81,7 +81,7 @@ func (v *visit) deadLinkPage(o opened) ui.Page {
 	case access.Used:
 		page.Title, page.Body = "used.title", append([]ui.Block{ui.Lead("used.lead")}, again...)
 		page.Body = append(page.Body, ui.Tip("used.tip"), ui.Text("used.notyou"))
-	case access.NewerAsked, access.NewerSignedIn:
+	case access.NewerAsked, access.NewerSignedIn, access.NewerInvited:
 		page.Title, page.Body = "newer.title", append([]ui.Block{ui.Lead(o.state)}, again...)
 	case access.StoppedClient:
 		page.Title, page.Body = "stopped.title", append([]ui.Block{ui.Lead("stopped.client")}, again...)

@@ -59,7 +59,7 @@ var mailFates = []mail.Fate{mail.Sent, mail.Delivered, mail.Delayed, mail.Bounce
 // limitNames are the limits, as the keys begin under which is counted.
 var limitNames = []string{
 	"ask-browser", "ask-network", "unknown-browser", "unknown-network", "mail-minute", "mail-hour", "mail-day",
-	"code", "code-browser", "code-network", "stop", "pin-guesser", "pin-browser", "pin-network", "staff-pin", "away-network",
+	"code", "code-browser", "code-network", "stop", "pin-guesser", "pin-browser", "pin-network", "staff-pin", "staff-mail", "away-network",
 }
 
 func newMeter(rt *Runtime) *meter {
@@ -190,6 +190,8 @@ func (m *meter) event(what string, fields []zap.Field) {
 		signIn("unknown_address")
 	case "link_asked", "link_sent", "link_not_sent", "link_stopped", "link_bounced", "link_withheld":
 		link(strings.TrimPrefix(what, "link_"))
+	case "invitation_asked", "invitation_sent", "invitation_not_sent", "invitation_bounced", "invitation_withheld":
+		link(strings.TrimPrefix(what, "invitation_"))
 	}
 	if _, fate, ok := strings.Cut(what, "_"); ok && slices.Contains(mailFates, mail.Fate(fate)) {
 		m.mails.WithLabelValues(fate).Inc()
@@ -198,7 +200,7 @@ func (m *meter) event(what string, fields []zap.Field) {
 
 // retried counts a mail that could not be sent and will be tried again.
 func (m *meter) retried(r came) {
-	if r.what == "link" {
+	if r.what == "link" || r.what == "invitation" {
 		m.links.WithLabelValues("retried").Inc()
 	}
 	if r.fate != "" {
@@ -213,7 +215,7 @@ func refusal(because string) string {
 		return "used"
 	case access.Expired:
 		return "expired"
-	case access.NewerAsked, access.NewerSignedIn:
+	case access.NewerAsked, access.NewerSignedIn, access.NewerInvited:
 		return "superseded"
 	case access.StoppedClient, access.StoppedOffice:
 		return "stopped"

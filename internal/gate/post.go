@@ -32,7 +32,7 @@ const slow = time.Second
 
 // came is what came of a queue item.
 type came struct {
-	what   string    // "link" or "notice"
+	what   string    // "link", "invitation" or "notice"
 	client string    // empty if nobody was to be mailed
 	fate   mail.Fate // of the mail, if there was one
 	reason string

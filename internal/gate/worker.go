@@ -193,11 +193,14 @@ func (e *engine) send(ctx context.Context, c *Config, it store.Item, now time.Ti
 	if l.Account != "" {
 		return e.tellAccount(ctx, c, now, it, l)
 	}
+	if l.Unlocked {
+		return e.tellUnlocked(ctx, c, it, l)
+	}
 	if it.Lost {
 		// It may have been sent, and its link used, in a history that the store
 		// has lost: the same link must not be made good again. Another takes its
 		// place, which the browser that asked does not know as its own.
-		return came{what: "link"}, e.enqueue(ctx, itemID(), l, now, it.Expires)
+		return came{what: l.kind()}, e.enqueue(ctx, itemID(), l, now, it.Expires)
 	}
 	return e.sendLink(ctx, c, it, l)
 }
@@ -207,7 +210,7 @@ func (e *engine) send(ctx context.Context, c *Config, it store.Item, now time.Ti
 // to the sending, on a record that is nobody's: the worker's work must not tell
 // either.
 func (e *engine) sendLink(ctx context.Context, c *Config, it store.Item, l letter) (came, error) {
-	none := came{what: "link"}
+	none := came{what: l.kind()}
 	to, err := address.Parse(l.Address)
 	if err != nil {
 		return none, nil
@@ -218,12 +221,15 @@ func (e *engine) sendLink(ctx context.Context, c *Config, it store.Item, l lette
 	}
 	mayMail := err == nil && client.Access && client.EmailOK
 	tag, scratch := e.records.Tag(client.ID), e.records.Scratch(to)
+	if l.Tag != "" && l.Tag != tag {
+		mayMail = false // the address is somebody else's now
+	}
 	if !mayMail {
 		client = directory.Client{Email: to.String(), Name: "Some One"}
 		tag = scratch
 	}
 	link := access.Link{
-		Hash: e.keys.linkHash(it.ID), Made: l.Made, Expires: l.Made + l.Life, ReturnTo: l.Back, Shared: l.Shared,
+		Hash: e.keys.linkHash(it.ID), Made: l.Made, Expires: l.Made + l.Life, ReturnTo: l.Back, Shared: l.Shared, Invited: l.Invited,
 	}
 	var state access.State
 	withheld := false
@@ -244,13 +250,16 @@ func (e *engine) sendLink(ctx context.Context, c *Config, it store.Item, l lette
 		return none, err
 	}
 	return e.post(ctx, c, parcel{tag: tag, client: client.ID, nobody: !mayMail, withheld: withheld, mailNote: mailNote{
-		ID: messageID(it.ID), Kind: "link", To: e.records.Address(to), Asked: l.Made, Until: it.Expires.Unix(),
+		ID: messageID(it.ID), Kind: l.kind(), To: e.records.Address(to), Asked: l.Made, Until: it.Expires.Unix(),
 	}}, m)
 }
 
 // compose writes the mail for a link. Neither it nor its secrets are kept.
 func (e *engine) compose(c *Config, it store.Item, to directory.Client, tag string, l letter) (mail.Message, error) {
 	link := e.keys.linkSecret(it.ID)
+	if l.Invited {
+		return c.invite(it.ID, to, session.Token(tag, link), l)
+	}
 	return c.compose(mail.SignIn{
 		ID: messageID(it.ID), To: to.Email, First: firstName(to),
 		Code: e.keys.mailCode(it.ID), Life: time.Duration(l.Life) * time.Second,

@@ -51,7 +51,7 @@ var (
 )
 
 // envelope is what every mail has, whatever it says.
-type envelope struct{ kind, id, to, first, stop string }
+type envelope struct{ kind, id, to, first string }
 
 // letter makes l a message: greets the client first and signs last. It refuses
 // input that could break out of a header or a line; the errors name the field,
@@ -62,9 +62,6 @@ func (c *Composer) letter(e envelope, l letter) (Message, error) {
 		return Message{}, errors.New("message id is not letters, digits, _ and -")
 	case !plainAddress(e.to):
 		return Message{}, errors.New("recipient is not a plain email address")
-	}
-	if err := checkLink("stop link", e.stop); err != nil {
-		return Message{}, err
 	}
 	hello := part{Text: c.ui.Text("mail.hello", ui.Slots{"first": cleanName(e.first)})}
 	l.Parts = append(append([]part{hello}, l.Parts...), part{Text: c.ui.Text("mail.sign", nil)})
@@ -114,7 +111,12 @@ func oneLine(s string) bool { return strings.IndexFunc(s, unseen) < 0 }
 // cleanName is a client's first name, or the name of a kind of browser, as it
 // may stand in a sentence of ours. The practice's list is typed by hand and fed
 // by other systems, and what a browser says of itself is anybody's.
-func cleanName(s string) string {
+func cleanName(s string) string { return clean(s, longestName) }
+
+// clean is what others have written as one line of plain text, of at most so
+// many characters: nothing in it ends a line, acts or turns the reading
+// direction.
+func clean(s string, most int) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
 		case unseen(r) && (r == '\t' || r == '\n' || r == '\r' || r == '\u2028' || r == '\u2029'):
@@ -125,8 +127,8 @@ func cleanName(s string) string {
 		return r
 	}, strings.ToValidUTF8(s, ""))
 	s = strings.Join(strings.Fields(s), " ")
-	if runes := []rune(s); len(runes) > longestName {
-		s = strings.TrimSpace(string(runes[:longestName]))
+	if runes := []rune(s); len(runes) > most {
+		s = strings.TrimSpace(string(runes[:most]))
 	}
 	return s
 }

@@ -23,7 +23,8 @@ type Message struct {
 	// To is the address on file, byte for byte.
 	To                  string
 	Subject, Text, HTML string
-	// Kind says what it is for to whoever counts mails: "sign-in", "notice".
+	// Kind says what it is for to whoever counts mails: "sign-in",
+	// "invitation", "notice".
 	Kind string
 	// Ref is what a report about the mail is to bring back, if its sender gets
 	// reports. It says nothing to anybody else. It may be empty.

@@ -38,9 +38,12 @@ func (c *Composer) notice(n Notice, key string, slots ui.Slots) (Message, error)
 	if n.When.IsZero() {
 		return Message{}, errors.New("notice has no time")
 	}
+	if err := checkLink("stop link", n.Stop); err != nil {
+		return Message{}, err
+	}
 	slots["date"], slots["time"], slots["stop"] = c.ui.Day(n.When), c.ui.Clock(n.When), ""
 	say := func(key string) string { return c.ui.Text(key, slots) }
-	return c.letter(envelope{"notice", n.ID, n.To, n.First, n.Stop}, letter{
+	return c.letter(envelope{"notice", n.ID, n.To, n.First}, letter{
 		Subject: say(key + ".subject"),
 		Preview: say("notice.you"),
 		Parts: []part{

@@ -22,9 +22,12 @@ func (c *Composer) PINIssued(n Notice, life time.Duration) (Message, error) {
 	if n.When.IsZero() || life <= 0 {
 		return Message{}, errors.New("notice has no time")
 	}
+	if err := checkLink("stop link", n.Stop); err != nil {
+		return Message{}, err
+	}
 	slots := ui.Slots{"date": c.ui.Day(n.When), "time": c.ui.Clock(n.When), "life": ui.Life(life), "stop": ""}
 	say := func(key string) string { return c.ui.Text("mail.pin."+key, slots) }
-	return c.letter(envelope{"notice", n.ID, n.To, n.First, n.Stop}, letter{
+	return c.letter(envelope{"notice", n.ID, n.To, n.First}, letter{
 		Subject: say("subject"),
 		Preview: say("preview"),
 		Parts: []part{

@@ -42,9 +42,12 @@ func (c *Composer) SignIn(in SignIn) (Message, error) {
 	if err := checkLink("link", in.Link); err != nil {
 		return Message{}, err
 	}
+	if err := checkLink("stop link", in.Stop); err != nil {
+		return Message{}, err
+	}
 	slots := ui.Slots{"life": ui.Life(in.Life), "stop": ""}
 	say := func(key string) string { return c.ui.Text("mail.sign_in."+key, slots) }
-	m, err := c.letter(envelope{"sign-in", in.ID, in.To, in.First, in.Stop}, letter{
+	m, err := c.letter(envelope{"sign-in", in.ID, in.To, in.First}, letter{
 		Subject: say("subject"),
 		Preview: say("preview"),
 		Parts: []part{

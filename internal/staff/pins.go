@@ -76,7 +76,7 @@ func (v *visit) make(o gate.PINOrder) {
 		return
 	}
 	if wait > 0 {
-		v.tooMany(wait)
+		v.tooMany("PINs", wait)
 		return
 	}
 	p, err := v.Gate.IssuePIN(v.r.Context(), o)

@@ -39,6 +39,8 @@ func (d *Desk) table() []route {
 		{"POST", api + "/clients/{id}/pin", (*visit).issue},
 		{"DELETE", api + "/clients/{id}/pin", func(v *visit) { v.change(v.Gate.VoidPIN) }},
 		{"POST", api + "/clients/{id}/unlock", func(v *visit) { v.change(v.Gate.Unlock) }},
+		{"POST", api + "/clients/{id}/invitation", (*visit).invite},
+		{"POST", api + "/clients/{id}/link", (*visit).sendLink},
 		{"GET", api + "/clients/{id}/events", (*visit).events},
 	}
 }
@@ -103,8 +105,8 @@ func (v *visit) read(into any) bool {
 // caller, so it says what to do; the cause goes to the log.
 //
 //   - 404 if nobody on file is meant
-//   - 409 if the client may have no PIN now, or the gate takes none
-//   - 422 if it was not said how the caller was made sure of
+//   - 409 if the client may have no PIN or mail now, or the gate takes no PIN
+//   - 422 if a field is wrong
 //   - 503 if the store cannot tell
 //   - 500 for all else
 func (v *visit) failed(err error) {
@@ -113,11 +115,19 @@ func (v *visit) failed(err error) {
 	case errors.Is(err, directory.ErrNotFound):
 		problem(http.StatusNotFound, "not-on-file", "Nobody like that is on file. Check the spelling.")
 	case errors.Is(err, gate.ErrNoAccess):
-		problem(http.StatusConflict, "no-access", "Portal access is off for this client. Turn it on first, then make a PIN.")
+		problem(http.StatusConflict, "no-access", "Portal access is off for this client. Turn it on first.")
 	case errors.Is(err, gate.ErrLocked):
 		problem(http.StatusConflict, "locked", "Wrong PINs have turned PINs off for this client. Unlock the client first.")
 	case errors.Is(err, gate.ErrNoPIN):
 		problem(http.StatusConflict, "no-pin", "This gate has no sign-in by PIN. Its operator can add it: sign_in pin.")
+	case errors.Is(err, gate.ErrNoConsent):
+		problem(http.StatusConflict, "no-consent", "This client does not want email. Make a PIN instead.")
+	case errors.Is(err, gate.ErrWithheld):
+		problem(http.StatusConflict, "withheld", "This client has called a mail of yours spam. Ask, and then unlock the client first.")
+	case errors.Is(err, gate.ErrReturnTo):
+		v.invalid("return_to", "That is no page of your portal. Write its path, such as /forms/intake, in at most 512 characters.")
+	case errors.Is(err, gate.ErrWords):
+		v.invalid("message", "That is too long. Write at most 500 characters.")
 	case errors.Is(err, gate.ErrNotVerified):
 		v.invalid("verified_by", "First make sure who is calling. Then say how, in at most 200 characters.")
 	case errors.Is(err, store.ErrUnknown):
@@ -135,10 +145,10 @@ func (v *visit) invalid(field, title string) {
 	reply.Problem(v.w, v.r, http.StatusUnprocessableEntity, "field", title, map[string]any{"field": field})
 }
 
-// tooMany answers that the limit was reached.
-func (v *visit) tooMany(wait time.Duration) {
+// tooMany answers that the limit was reached of so many things.
+func (v *visit) tooMany(what string, wait time.Duration) {
 	v.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
-	reply.Problem(v.w, v.r, http.StatusTooManyRequests, "too-many", "That were many PINs in a minute. Wait a little.", nil)
+	reply.Problem(v.w, v.r, http.StatusTooManyRequests, "too-many", "That were many "+what+" in a minute. Wait a little.", nil)
 }
 
 // loopback reports whether a Host header can only ever mean this machine.

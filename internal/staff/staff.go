@@ -31,6 +31,9 @@ type Gate interface {
 	// within the limit, else how long until one would be.
 	AllowPIN(ctx context.Context, by string) (wait time.Duration, err error)
 	IssuePIN(ctx context.Context, o gate.PINOrder) (gate.IssuedPIN, error)
+	// AllowMail is AllowPIN for a link that by is about to have mailed.
+	AllowMail(ctx context.Context, by string) (wait time.Duration, err error)
+	QueueLink(ctx context.Context, o gate.LinkOrder) error
 	VoidPIN(ctx context.Context, client, by string) error
 	Unlock(ctx context.Context, client, by string) error
 	// Mails returns the mails to a client, newest first, and whether no more are

@@ -82,12 +82,24 @@ type scripted struct {
 	wait         time.Duration
 	counted, err error
 	order        gate.PINOrder
+	link         gate.LinkOrder
+	mailed       int
 	made         int
 	done         []string
 	audit        []string
 }
 
 func (s *scripted) AllowPIN(context.Context, string) (time.Duration, error) { return s.wait, s.counted }
+
+func (s *scripted) AllowMail(context.Context, string) (time.Duration, error) {
+	return s.wait, s.counted
+}
+
+func (s *scripted) QueueLink(_ context.Context, o gate.LinkOrder) error {
+	s.mailed++
+	s.link = o
+	return s.err
+}
 
 func (s *scripted) IssuePIN(_ context.Context, o gate.PINOrder) (gate.IssuedPIN, error) {
 	s.made++
@@ -168,6 +180,48 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestMails: each thing that can go wrong with an invitation or a link, and what
+// is answered.
+func TestMails(t *testing.T) {
+	unknown := fmt.Errorf("reading: %w", store.ErrUnknown)
+	for _, tc := range []struct {
+		name   string
+		gate   scripted
+		body   string
+		status int
+		says   string
+		mailed int
+	}{
+		{"queued", scripted{}, `{"return_to":"/forms"}`, 202, `{"queued":true}`, 1},
+		{"nothing but the client", scripted{}, ``, 202, `{"queued":true}`, 1},
+		{"a member nobody asked for", scripted{}, `{"to":"eve@example.com"}`, 400, "json", 0},
+		{"too many", scripted{wait: time.Second}, `{}`, 429, "many mails", 0},
+		{"it cannot be counted: fail closed", scripted{counted: unknown}, `{}`, 503, "unavailable", 0},
+		{"not on file", scripted{err: directory.ErrNotFound}, `{}`, 404, "not-on-file", 1},
+		{"access is off", scripted{err: gate.ErrNoAccess}, `{}`, 409, "Portal access is off", 1},
+		{"no consent", scripted{err: gate.ErrNoConsent}, `{}`, 409, "This client does not want email. Make a PIN instead.", 1},
+		{"a complaint", scripted{err: gate.ErrWithheld}, `{}`, 409, "withheld", 1},
+		{"another site's page", scripted{err: gate.ErrReturnTo}, `{}`, 422, `"field":"return_to"`, 1},
+		{"too many words", scripted{err: gate.ErrWords}, `{}`, 422, `"field":"message"`, 1},
+		{"the store cannot tell", scripted{err: unknown}, `{}`, 503, "unavailable", 1},
+	} {
+		for _, at := range []string{"invitation", "link"} {
+			g := tc.gate
+			w := ask(g.desk(t), "desk", "POST", "/api/v1/clients/c-ada/"+at, tc.body)
+			if w.Code != tc.status || !strings.Contains(w.Body.String(), tc.says) || g.mailed != tc.mailed {
+				t.Errorf("%s, %s: %d %s, mailed %d", at, tc.name, w.Code, w.Body, g.mailed)
+			}
+			if g.mailed > 0 && (g.link.By != "desk" || g.link.Client != "c-ada" || g.link.Invite != (at == "invitation")) {
+				t.Errorf("%s, %s: ordered %+v", at, tc.name, g.link)
+			}
+		}
+	}
+	var g scripted
+	if w := ask(g.desk(t), "desk", "POST", "/api/v1/clients/c-ada/invitation", `{"message":"Hello","return_to":"/a"}`); w.Code != 202 || g.link.Words != "Hello" || g.link.ReturnTo != "/a" {
+		t.Errorf("%d, %+v", w.Code, g.link)
+	}
+}
+
 // TestEvents: staff see what became of a client's mails, and that nothing more is
 // sent; of a client with no mail, that there is none.
 func TestEvents(t *testing.T) {
@@ -199,7 +253,7 @@ func TestEveryRoute(t *testing.T) {
 	for _, rt := range d.Routes() {
 		method, path, _ := strings.Cut(rt, " ")
 		path = strings.ReplaceAll(path, "{id}", "c-ada")
-		if w := ask(d, "", method, path, "{}"); w.Code != 403 || w.Body.String() != refused || s.made+len(s.done) != 0 {
+		if w := ask(d, "", method, path, "{}"); w.Code != 403 || w.Body.String() != refused || s.made+s.mailed+len(s.done) != 0 {
 			t.Errorf("%s for nobody: %d %s", rt, w.Code, w.Body)
 		}
 		r := httptest.NewRequest(method, "https://staff.example.com"+path, nil)

@@ -1,0 +1,15 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package mail
+
+// Unlocked composes the notice that PINs and mail codes work again. Of n it needs
+// no more than ID, To and First. It refuses what SignIn refuses.
+func (c *Composer) Unlocked(n Notice) (Message, error) {
+	say := func(key string) string { return c.ui.Text("notice.unlocked"+key, nil) }
+	return c.letter(envelope{"notice", n.ID, n.To, n.First}, letter{
+		Subject: say(".subject"),
+		Preview: say(".preview"),
+		Parts:   []part{{Text: say("")}, {Text: say(".tell")}},
+	})
+}

@@ -1,0 +1,55 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package staff
+
+import (
+	"net/http"
+
+	"github.com/portalgate/portalgate/internal/gate"
+	"github.com/portalgate/portalgate/internal/reply"
+)
+
+// invite has the client that the path names invited.
+func (v *visit) invite() {
+	var in struct {
+		ReturnTo string `json:"return_to"`
+		Message  string `json:"message"`
+	}
+	if v.read(&in) {
+		v.mail(gate.LinkOrder{Invite: true, ReturnTo: in.ReturnTo, Words: in.Message})
+	}
+}
+
+// sendLink has a sign-in link mailed to the client that the path names.
+func (v *visit) sendLink() {
+	var in struct {
+		ReturnTo string `json:"return_to"`
+	}
+	if v.read(&in) {
+		v.mail(gate.LinkOrder{ReturnTo: in.ReturnTo})
+	}
+}
+
+// mail has a link mailed. Where it cannot be counted none is: fail closed.
+func (v *visit) mail(o gate.LinkOrder) {
+	id, ok := v.client()
+	if !ok {
+		return
+	}
+	o.Client, o.By = id, v.w.by
+	wait, err := v.Gate.AllowMail(v.r.Context(), o.By)
+	if err != nil {
+		v.failed(err)
+		return
+	}
+	if wait > 0 {
+		v.tooMany("mails", wait)
+		return
+	}
+	if err := v.Gate.QueueLink(v.r.Context(), o); err != nil {
+		v.failed(err)
+		return
+	}
+	reply.JSON(v.w, v.r, http.StatusAccepted, map[string]bool{"queued": true})
+}
