@@ -112,8 +112,12 @@ func front(r *http.Request) gate.Front {
 
 func skipLog(r *http.Request) { caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true) }
 
+// clientVar is set on a request that a gate has signed a client in for.
+const clientVar = "portalgate.client"
+
 // signedIn sets the placeholders.
 func signedIn(r *http.Request, who *session.Visitor) {
+	caddyhttp.SetVar(r.Context(), clientVar, true)
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
 		return

@@ -107,7 +107,9 @@ func (s *Staff) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Ha
 	f.Passages = gate.Passages(r.Context())
 	// Caddy hands the request to its error routes as it was before any handler
 	// had put something into its context, and with all placeholders.
-	f.Afterwards = r.Context().Value(caddyhttp.ErrorCtxKey) != nil
+	f.Afterwards = r.Context().Value(caddyhttp.ErrorCtxKey) != nil ||
+		// So does a handler that answers in the place of another (intercept).
+		len(f.Passages) == 0 && caddyhttp.GetVar(r.Context(), clientVar) != nil
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		f.User, _ = repl.GetString("http.auth.user.id")
 	}

@@ -27,6 +27,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/portalgate/portalgate/internal/testgate"
 )
 
 // office is a Caddy with a gate for clients, a gate for staff, and desks in
@@ -52,7 +54,8 @@ func newOffice(t *testing.T) *office {
 	}
 	o.certificates()
 	basic := fmt.Sprintf("basic_auth {\n\tdesk %[1]s\n\tcook %[1]s\n}\n", hash)
-	global := fmt.Sprintf(`log {
+	global := fmt.Sprintf(`order intercept before portalgate
+	log {
 		output file %[1]s/caddy.log
 		level DEBUG
 		%[3]s
@@ -69,7 +72,12 @@ func newOffice(t *testing.T) *office {
 	}`, o.dir, o.staff, filtered)
 	config := o.caddyfile("sign_in magic_link\nsign_in pin", global)
 	portal := strings.TrimPrefix(o.upstream.URL, "http://")
-	config = strings.Replace(config, "\treverse_proxy "+portal, `	handle_path /desk/* {
+	config = strings.Replace(config, "\treverse_proxy "+portal, `	intercept /api/v1/* {
+		handle_response {
+			portalgate_staff
+		}
+	}
+	handle_path /desk/* {
 		portalgate_staff
 	}
 	handle_path /desk-basic/* {
@@ -394,4 +402,30 @@ func TestC01_WhoIsStaff(t *testing.T) {
 			t.Errorf("%s: refused otherwise than the others: %s", tc.name, body)
 		}
 	}
+}
+
+// TestC01_Intercept: a handler in front of the gate that answers in the place of
+// the portal hands the desk its own request, from before the gate, with all
+// placeholders: the client who is signed in would be taken for one of the staff.
+func TestC01_Intercept(t *testing.T) {
+	o := newOffice(t)
+	b := o.browser()
+	b.signIn(ada)
+	req, err := http.NewRequest("GET", o.portal+"/api/v1/clients/c-ada/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res, err := b.Do(req); err == nil { // the answer may be cut short
+		res.Body.Close()
+	}
+	testgate.Wait(t, "the audit log", func() bool {
+		log, err := os.ReadFile(o.log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(log), `"staff_request"`) {
+			t.Fatal("a client was served as one of the staff")
+		}
+		return strings.Contains(string(log), `"staff_refused"`)
+	})
 }

@@ -185,7 +185,7 @@ func (r *Record) Redeem(now time.Time, in Redemption) (s Session, fresh bool, st
 	r.Links = keep(r.Links, func(o Link) bool { return !o.Hash.is(in.Link) })
 	r.stopLinks(now, NewerSignedIn)
 	s = r.admit(now, in, in.Shared || l.Shared)
-	r.Link(now, in.Bind)
+	r.Link(now, in.Bind, s.Stranger())
 	r.remember(Past{
 		Hash: l.Hash, State: Used, At: max(now.Unix(), l.Made), Life: l.Expires - l.Made,
 		Nonce: in.Nonce, Session: s.Hash, ReturnTo: l.ReturnTo,

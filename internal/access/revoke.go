@@ -14,11 +14,14 @@ type Revoked struct {
 	links    []Past
 	sessions []Session
 	known    []Hash
+	accounts []Hash
 }
 
 // Standing is a copy of what could be revoked in a record.
 func (r *Record) Standing() *Record {
-	return &Record{Links: slices.Clone(r.Links), Sessions: slices.Clone(r.Sessions), Known: slices.Clone(r.Known)}
+	return &Record{
+		Links: slices.Clone(r.Links), Sessions: slices.Clone(r.Sessions), Known: slices.Clone(r.Known), Subjects: slices.Clone(r.Subjects),
+	}
 }
 
 // RevokedSince returns what stood in a record before a change and does not now.
@@ -51,6 +54,11 @@ func (r *Record) RevokedSince(before *Record) (out Revoked) {
 			out.known = append(out.known, k.Hash)
 		}
 	}
+	for _, s := range before.Subjects {
+		if r.Subject(func(o Subject) bool { return o.Hash == s.Hash }).Hash == "" {
+			out.accounts = append(out.accounts, s.Hash)
+		}
+	}
 	return out
 }
 
@@ -62,7 +70,7 @@ func (v Revoked) ButUsed() Revoked {
 }
 
 // Empty reports whether nothing was taken away.
-func (v Revoked) Empty() bool { return len(v.links)+len(v.sessions)+len(v.known) == 0 }
+func (v Revoked) Empty() bool { return len(v.links)+len(v.sessions)+len(v.known)+len(v.accounts) == 0 }
 
 // Revoke takes away what v says, as far as it is there, and reports whether
 // that changed anything.
@@ -85,5 +93,8 @@ func (r *Record) Revoke(now time.Time, v Revoked) (changed bool) {
 	}
 	known := len(r.Known)
 	r.Known = keep(r.Known, func(k Known) bool { return !slices.Contains(v.known, k.Hash) })
+	for _, h := range v.accounts {
+		changed = r.Unlink(now, h) || changed
+	}
 	return changed || len(r.Known) < known
 }

@@ -134,8 +134,8 @@ func (r *Record) EndSession(now time.Time, h Hash, why End) bool {
 // Stranger names a sign-in that was not the client's: the browser it came from,
 // as [Session].Browser has it, or the one session of a shared computer.
 type Stranger struct {
-	Browser string
-	Session Hash
+	Browser string `json:"b,omitempty"`
+	Session Hash   `json:"s,omitempty"`
 }
 
 // Stranger returns how to name the sign-in that opened s.
@@ -167,6 +167,11 @@ func (r *Record) Expel(now time.Time, who Stranger) (changed bool) {
 	for i := range r.Sessions {
 		if r.Sessions[i].Stranger() == who {
 			changed = r.Sessions[i].end(now, ByElsewhere) || changed
+		}
+	}
+	for _, s := range r.Subjects { // what it linked would let it in again
+		if s.By == who && who != (Stranger{}) {
+			changed = r.Unlink(now, s.Hash) || changed
 		}
 	}
 	if changed {

@@ -17,6 +17,8 @@ type Subject struct {
 	// Hash is a keyed hash of method and account.
 	Hash Hash  `json:"h"`
 	Made int64 `json:"c"`
+	// By is the sign-in that linked it: with it the account goes too.
+	By Stranger `json:"b,omitzero"`
 }
 
 // The outcomes of coming with an account, beside Live and Used.
@@ -60,17 +62,18 @@ func (r *Record) EnterAs(now time.Time, in Redemption, authoritative bool) (s Se
 	if state = r.Recognizes(in.Bind, authoritative); state != Live {
 		return Session{}, false, state
 	}
-	r.Link(now, in.Bind)
-	return r.admit(now, in, in.Shared), true, Live
+	s = r.admit(now, in, in.Shared)
+	r.Link(now, in.Bind, s.Stranger())
+	return s, true, Live
 }
 
-// Link has an account belong to the client, unless one of its method does. It
-// reports whether that is new.
-func (r *Record) Link(now time.Time, s Subject) bool {
+// Link has an account belong to the client, unless one of its method does. by is
+// the sign-in that shows it. It reports whether that is new.
+func (r *Record) Link(now time.Time, s Subject, by Stranger) bool {
 	if s.Hash == "" || r.Recognizes(s, false) != Unproved {
 		return false
 	}
-	s.Method, s.Made = clip(s.Method, maxKind), now.Unix()
+	s.Method, s.Made, s.By = clip(s.Method, maxKind), now.Unix(), by
 	r.Subjects = newest(append(r.Subjects, s), maxSubjects)
 	r.event(now, "account_linked", s.Method)
 	return true
@@ -88,15 +91,20 @@ func (r *Record) Subject(is func(Subject) bool) Subject {
 }
 
 // Unlink takes an account away from the client, and ends what its method has
-// opened. It reports whether the account was theirs.
+// opened, and the sign-in that linked it, however that was done: their browsers
+// are not known any more. It reports whether the account was theirs.
 func (r *Record) Unlink(now time.Time, h Hash) bool {
 	for _, s := range r.Subjects {
 		if s.Hash.is(h) {
 			r.Subjects = keep(r.Subjects, func(o Subject) bool { return !o.Hash.is(h) })
-			for i := range r.Sessions {
-				if r.Sessions[i].Method == s.Method {
-					r.Sessions[i].end(now, ByElsewhere)
+			out := []Stranger{s.By}
+			for _, o := range r.Sessions {
+				if o.Method == s.Method {
+					out = append(out, o.Stranger())
 				}
+			}
+			for _, who := range out {
+				r.Expel(now, who)
 			}
 			r.remember(Past{Hash: h, State: StoppedClient, At: now.Unix()})
 			r.event(now, "account_unlinked", s.Method)

@@ -12,7 +12,7 @@ import (
 func TestRecognizes(t *testing.T) {
 	mine, another := Subject{Method: "google", Hash: HashOf([]byte("mine"))}, Subject{Method: "google", Hash: HashOf([]byte("another"))}
 	elsewhere := Subject{Method: "oidc:clinic", Hash: HashOf([]byte("elsewhere"))}
-	now := time.Unix(1_000_000, 0)
+	now, by := time.Unix(1_000_000, 0), Stranger{Browser: "abcdef"}
 	r := new(Record)
 	for _, tc := range []struct {
 		s    Subject
@@ -23,7 +23,7 @@ func TestRecognizes(t *testing.T) {
 			t.Errorf("before any is linked: %v %t is %s", tc.s, tc.auth, got)
 		}
 	}
-	if !r.Link(now, mine) || r.Link(now, mine) || r.Link(now, another) || r.Link(now, Subject{Method: "google"}) {
+	if !r.Link(now, mine, by) || r.Link(now, mine, by) || r.Link(now, another, by) || r.Link(now, Subject{Method: "google"}, by) {
 		t.Error("an account is linked once, and no other of its method after it")
 	}
 	for _, tc := range []struct {
@@ -90,7 +90,7 @@ func TestSubjectsLast(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	r := new(Record)
 	r.Bind(now, "c-ada", HashOf([]byte("a")))
-	r.Link(now, Subject{Method: "google", Hash: HashOf([]byte("mine"))})
+	r.Link(now, Subject{Method: "google", Hash: HashOf([]byte("mine"))}, Stranger{Browser: "abcdef"})
 	for n := range 200 {
 		r.AddLink(now, Link{Hash: HashOf([]byte{byte(n)}), Made: now.Unix() + int64(n), Expires: now.Unix() + 1000, ReturnTo: "/" + string(bytes.Repeat([]byte("x"), 500))})
 	}
@@ -114,5 +114,26 @@ func TestSubjectsLast(t *testing.T) {
 	}
 	if data, _ := new(Record).Encode(now); !bytes.Contains(data, []byte(`"v":1`)) {
 		t.Error("a record without accounts or PINs is not written as before")
+	}
+}
+
+// An account that was taken away is taken away again after a failover that lost
+// it: the client was told that it is off.
+func TestUnlinkIsRevokedAgain(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	lt := Lifetimes{Idle: time.Hour, Absolute: 2 * time.Hour, SharedIdle: time.Minute, SharedAbsolute: time.Hour}
+	mine := Subject{Method: "google", Hash: HashOf([]byte("mine"))}
+	build := func() *Record {
+		r := new(Record)
+		r.EnterAs(now, Redemption{Session: HashOf([]byte("a")), Method: "google", Bind: mine, Lifetimes: lt}, true)
+		return r
+	}
+	r := build()
+	before := r.Standing()
+	r.Unlink(now, mine.Hash)
+	promoted := build() // on the replica that never had it
+	promoted.Revoke(now, r.RevokedSince(before))
+	if state := promoted.Recognizes(mine, false); state == Live {
+		t.Error("the account lets in again")
 	}
 }

@@ -5,6 +5,7 @@ package gate
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/portalgate/portalgate/internal/access"
@@ -57,7 +58,7 @@ func (e *engine) tellAccount(ctx context.Context, c *Config, now time.Time, it s
 	if err != nil {
 		return none, err
 	}
-	id := messageID("account " + string(l.Account))
+	id := messageID(fmt.Sprint("account ", l.Account, s.Made)) // linked again it is told again
 	told, err := letters.AccountLinked(mail.Notice{
 		ID: id, To: to.Email, First: firstName(to), When: time.Unix(s.Made, 0),
 		Stop: c.page("/stop", session.Token(l.Tag, e.keys.stopAccountSecret(l.Account))),

@@ -26,6 +26,9 @@ import (
 // awayNetwork is how often a network may set off.
 var awayNetwork = limit.Rate{Count: 30, Per: 10 * time.Minute}
 
+// awayAttempt is how often one attempt may come back with an answer.
+var awayAttempt = limit.Rate{Count: 5, Per: time.Hour}
+
 // setOff is POST of such a method's address.
 func (v *visit) setOff(m Method) {
 	p, ok := v.read()

@@ -8,7 +8,6 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/address"
 	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/limit"
 	"github.com/portalgate/portalgate/internal/store"
 	"github.com/portalgate/portalgate/internal/ui"
 	"github.com/portalgate/portalgate/providers"
@@ -33,31 +33,33 @@ type claimed struct {
 	Email         string      `json:"e"`
 	Verified      bool        `json:"v,omitempty"`
 	Authoritative bool        `json:"o,omitempty"`
+	// Asked reports that it was asked whether somebody else is to be signed out:
+	// from then on it takes a press.
+	Asked bool `json:"q,omitempty"`
 }
 
-// callback is where a browser comes back to. With a query it is an answer, which
-// is taken in and leaves the address; without one it is the sign-in.
+// callback is where a browser comes back to: first with an answer, which is taken
+// in and leaves the address, and then with the name of the flow that has it now.
+// It is always that one, for another tab may have come back as somebody else.
 func (v *visit) callback(m Method) {
-	if v.r.Method != http.MethodGet { // a look at an answer must not use it up
-		v.w.Header().Set("Cache-Control", "no-store")
-		v.w.WriteHeader(http.StatusNoContent)
+	if v.r.Method != http.MethodGet || v.prefetch() {
 		return
 	}
-	if v.prefetch() {
-		return
-	}
-	if v.original.RawQuery != "" {
+	if v.original.RawQuery != "" && !v.query.Has("flow") {
 		v.takeBack(m)
 		return
 	}
-	i := slices.IndexFunc(v.jar.flows, func(f *flow) bool {
-		return f.Away == m.Name && f.Claim != nil && v.now.Unix() < f.Claim.At+int64(claimLife/time.Second)
-	})
-	if i < 0 {
+	f := v.jar.flow(v.query.Get("flow"))
+	if f == nil || f.Away != m.Name || f.Claim == nil {
 		v.redirect(v.Path + "#")
 		return
 	}
-	v.finish(m, v.jar.flows[i], false)
+	v.finish(m, f, false)
+}
+
+// goOn leads from the answer to what it has become.
+func (v *visit) goOn(m Method, f *flow) {
+	v.redirect(v.Path + "/" + m.Path() + "/callback?flow=" + f.id)
 }
 
 // takeBack takes an answer to the method and keeps what it makes of it.
@@ -71,7 +73,21 @@ func (v *visit) takeBack(m Method) {
 		v.refuse(m, 0, m.Describe().Text+".late", "/", nil)
 		return
 	case f.Claim != nil: // it was taken in before, and its answer lost
-		v.redirect(v.Path + "/" + m.Path() + "/callback")
+		v.goOn(m, f)
+		return
+	}
+	// A browser that keeps its flow could have us ask the other side for ever.
+	d, err := v.eng.backend.Allow(v.r.Context(), []limit.Ask{
+		{Key: v.eng.keys.limitKey("away-attempt", f.id, string(f.Nonce)), Rate: awayAttempt},
+		{Key: v.eng.keys.limitKey("back-network", v.network()), Rate: awayNetwork},
+	})
+	switch {
+	case err != nil:
+		v.unknown(err)
+		return
+	case !d.Allowed:
+		v.audit("away_refused", zap.String("method", m.Name), zap.String("because", "limit"))
+		v.waitElsewhere(m, d.RetryAfter, f.Back)
 		return
 	}
 	fields := make(map[string]string)
@@ -103,7 +119,7 @@ func (v *visit) takeBack(m Method) {
 			Email: claim.Email, Verified: claim.EmailVerified, Authoritative: claim.Authoritative,
 		}
 		v.jar.setFlow(v.w, f)
-		v.redirect(v.Path + "/" + m.Path() + "/callback")
+		v.goOn(m, f)
 	}
 }
 
@@ -143,8 +159,14 @@ func (v *visit) finish(m Method, f *flow, switching bool) {
 		v.unknown(err)
 		return
 	}
-	if who.SignedIn() && who.Tag != e.tag && !switching {
+	switch other := who.SignedIn() && who.Tag != e.tag; {
+	case other && !switching:
+		c.Asked = true
+		v.jar.setFlow(v.w, f)
 		v.show(v.switchPage(m, f))
+		return
+	case c.Asked && !switching: // it was declined
+		v.redirect(v.Path + "#")
 		return
 	}
 	r, err := v.eng.records.Get(ctx, e.tag)

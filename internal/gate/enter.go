@@ -116,6 +116,11 @@ func (v *visit) admit(f *flow, e *entry) {
 	}
 	v.jar.set(v.w, "", session.Token(e.tag, v.eng.keys.sessionSecret(e.in.Link, f.Nonce)), absolute)
 	v.jar.endFlow(v.w, f)
+	for _, o := range v.jar.flows {
+		if o != f && o.Claim != nil { // whoever else came back here is not who is in
+			v.jar.endFlow(v.w, o)
+		}
+	}
 	v.redirect(safeReturn(e.back, v.Path) + "#")
 }
 

@@ -90,7 +90,7 @@ func (rt *Runtime) IssuePIN(ctx context.Context, o PINOrder) (IssuedPIN, error) 
 	d := m.Describe()
 	pin := newPIN(d.Digits)
 	made := access.PIN{ID: access.HashOf(randomBytes(16)), Salt: randomBytes(saltSize)}
-	if made.Check, err = e.pins.stretch(ctx, pin, made.Salt); err != nil {
+	if made.Check, err = e.pins.stretch(ctx, e.pins.desk, pin, made.Salt); err != nil {
 		return IssuedPIN{}, err
 	}
 	tag := e.records.Tag(who.ID)
@@ -145,6 +145,18 @@ func (rt *Runtime) Unlock(ctx context.Context, client, by string) error {
 		rt.announceUnlocked(ctx, client)
 	}
 	return err
+}
+
+// Unlink takes away the accounts at other places, Google's or another's, that
+// belong to a client, and ends what they have opened. The next one that bears the
+// address is linked in their place. It is nil if there is none.
+func (rt *Runtime) Unlink(ctx context.Context, client, by string) error {
+	return rt.change(ctx, client, "account_unlinked", by, func(now time.Time, r *access.Record) (changed bool) {
+		for _, s := range r.Subjects {
+			changed = r.Unlink(now, s.Hash) || changed
+		}
+		return changed
+	})
 }
 
 // change changes the record of a client on file, and notes who did it if do
@@ -221,17 +233,23 @@ func newPIN(digits int) string {
 }
 
 // tellPIN mails the notice that a PIN was made, if there is somebody to tell.
-func (e *engine) tellPIN(ctx context.Context, c *Config, it store.Item, l letter) (came, error) {
+func (e *engine) tellPIN(ctx context.Context, c *Config, now time.Time, it store.Item, l letter) (came, error) {
 	none := came{what: "notice"}
-	r, err := e.records.Get(ctx, l.Tag)
-	if err = ignoreNotFound(err); err != nil || r == nil {
+	r, err := e.records.Again(ctx, l.Tag)
+	if err = ignoreNotFound(err); err != nil {
 		return none, err
+	}
+	if r == nil {
+		r = new(access.Record)
 	}
 	pin, live := r.LivePIN(time.Unix(l.Made, 0))
 	if _, _, past := r.Look(time.Unix(l.Made, 0), l.PIN); past.PIN {
 		pin, live = access.PIN{ID: l.PIN, Made: l.Made, Expires: l.Made + past.Life}, true
 	}
-	if !live || pin.ID != l.PIN {
+	switch made := live && pin.ID == l.PIN; {
+	case !made && now.Unix() < l.Made+int64(noticeLate/time.Second):
+		return none, errEarly // this may be a copy from before
+	case !made:
 		return none, nil // it was not made after all
 	}
 	to, bound, err := e.records.OnFile(ctx, c.Clients, r.Client)

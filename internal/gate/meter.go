@@ -59,7 +59,7 @@ var mailFates = []mail.Fate{mail.Sent, mail.Delivered, mail.Delayed, mail.Bounce
 // limitNames are the limits, as the keys begin under which is counted.
 var limitNames = []string{
 	"ask-browser", "ask-network", "unknown-browser", "unknown-network", "mail-minute", "mail-hour", "mail-day",
-	"code", "code-browser", "code-network", "stop", "pin-guesser", "pin-browser", "pin-network", "staff-pin", "staff-mail", "away-network",
+	"code", "code-browser", "code-network", "stop", "pin-guesser", "pin-browser", "pin-network", "staff-pin", "staff-mail", "away-network", "away-attempt", "back-network",
 }
 
 func newMeter(rt *Runtime) *meter {

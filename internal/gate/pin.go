@@ -30,8 +30,11 @@ import (
 const (
 	saltSize  = 16
 	checkSize = 32
-	// maxStretching is how many PINs are stretched at a time, 19 MiB each.
-	maxStretching = 4
+	// maxStretching is how many guesses are stretched at a time, 19 MiB each; one
+	// more is kept free for staff, who wait behind nobody.
+	maxStretching = 3
+	// turnTime is how long a guess waits for its turn.
+	turnTime = 2 * time.Second
 )
 
 // perGuesser is the one limit of guessing that shows. It is kept for a network
@@ -50,21 +53,28 @@ type stretcher struct {
 	pepper []byte
 	cost   Stretch
 	turns  chan struct{}
+	desk   chan struct{}
 }
 
 func newStretcher(pepper []byte, cost Stretch) *stretcher {
 	if cost == (Stretch{}) {
 		cost = Stretch{Passes: 2, KiB: 19 << 10}
 	}
-	return &stretcher{pepper: pepper, cost: cost, turns: make(chan struct{}, maxStretching)}
+	return &stretcher{pepper: pepper, cost: cost, turns: make(chan struct{}, maxStretching), desk: make(chan struct{}, 1)}
 }
 
-// stretch waits for its turn. Whoever has the store, but not the root secret,
-// has nothing to try PINs against.
-func (s *stretcher) stretch(ctx context.Context, pin string, salt []byte) ([]byte, error) {
+// guess is what becomes of a guess, when it has its turn. Whoever has the store,
+// but not the root secret, has nothing to try PINs against.
+func (s *stretcher) guess(ctx context.Context, pin string, salt []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, turnTime)
+	defer cancel()
+	return s.stretch(ctx, s.turns, pin, salt)
+}
+
+func (s *stretcher) stretch(ctx context.Context, turns chan struct{}, pin string, salt []byte) ([]byte, error) {
 	select {
-	case s.turns <- struct{}{}:
-		defer func() { <-s.turns }()
+	case turns <- struct{}{}:
+		defer func() { <-turns }()
 	case <-ctx.Done():
 		return nil, errors.Join(store.ErrUnknown, ctx.Err())
 	}
@@ -131,7 +141,7 @@ func (v *visit) checkSecret(m Method, f *flow, ask *providers.Ask, c providers.C
 			e.in.Link, e.in.Repeat = id, true
 		}
 	}
-	guess, err := v.eng.pins.stretch(ctx, c.Secret, pin.Salt)
+	guess, err := v.eng.pins.guess(ctx, c.Secret, pin.Salt)
 	if err != nil {
 		v.unknown(err)
 		return

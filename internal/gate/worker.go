@@ -188,7 +188,7 @@ func (e *engine) send(ctx context.Context, c *Config, it store.Item, now time.Ti
 		return e.tell(ctx, c, now, it, l)
 	}
 	if l.PIN != "" {
-		return e.tellPIN(ctx, c, it, l)
+		return e.tellPIN(ctx, c, now, it, l)
 	}
 	if l.Account != "" {
 		return e.tellAccount(ctx, c, now, it, l)

@@ -41,6 +41,7 @@ func (d *Desk) table() []route {
 		{"POST", api + "/clients/{id}/unlock", func(v *visit) { v.change(v.Gate.Unlock) }},
 		{"POST", api + "/clients/{id}/invitation", (*visit).invite},
 		{"POST", api + "/clients/{id}/link", (*visit).sendLink},
+		{"DELETE", api + "/clients/{id}/google", func(v *visit) { v.change(v.Gate.Unlink) }},
 		{"GET", api + "/clients/{id}/events", (*visit).events},
 	}
 }

@@ -36,6 +36,7 @@ type Gate interface {
 	QueueLink(ctx context.Context, o gate.LinkOrder) error
 	VoidPIN(ctx context.Context, client, by string) error
 	Unlock(ctx context.Context, client, by string) error
+	Unlink(ctx context.Context, client, by string) error
 	// Mails returns the mails to a client, newest first, and whether no more are
 	// sent because one was called spam.
 	Mails(ctx context.Context, client string) (all []gate.Mailed, withheld bool, err error)

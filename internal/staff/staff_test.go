@@ -117,6 +117,11 @@ func (s *scripted) Unlock(_ context.Context, client, by string) error {
 	return s.err
 }
 
+func (s *scripted) Unlink(_ context.Context, client, by string) error {
+	s.done = append(s.done, "unlink "+client+" by "+by)
+	return s.err
+}
+
 func (s *scripted) Mails(_ context.Context, client string) ([]gate.Mailed, bool, error) {
 	if client != "c-ada" {
 		return nil, false, s.err
@@ -266,13 +271,13 @@ func TestEveryRoute(t *testing.T) {
 			t.Errorf("PATCH %s: %d", path, w.Code)
 		}
 	}
-	for _, rt := range []string{"POST /api/v1/clients/c-ada/pin", "DELETE /api/v1/clients/c-ada/pin", "POST /api/v1/clients/c-ada/unlock"} {
+	for _, rt := range []string{"POST /api/v1/clients/c-ada/pin", "DELETE /api/v1/clients/c-ada/pin", "POST /api/v1/clients/c-ada/unlock", "DELETE /api/v1/clients/c-ada/google"} {
 		method, path, _ := strings.Cut(rt, " ")
 		if w := ask(d, "desk", method, path, `{}`); w.Code >= 300 {
 			t.Errorf("%s: %d %s", rt, w.Code, w.Body)
 		}
 	}
-	if want := []string{"void c-ada by desk", "unlock c-ada by desk"}; !slices.Equal(s.done, want) || s.order.By != "desk" || s.order.Client != "c-ada" {
+	if want := []string{"void c-ada by desk", "unlock c-ada by desk", "unlink c-ada by desk"}; !slices.Equal(s.done, want) || s.order.By != "desk" || s.order.Client != "c-ada" {
 		t.Errorf("done %q, order %+v", s.done, s.order)
 	}
 }

@@ -1,0 +1,97 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/portalgate/portalgate/internal/oidctest"
+)
+
+// TestO01_EachTabItsOwn: two people at one browser, a tab each. Bob's account
+// came back and his tab was closed; then Ada's comes back. She must not get what
+// Bob left: an earlier version took the newest answer that there was.
+func TestO01_EachTabItsOwn(t *testing.T) {
+	i := oidctest.New(t)
+	w := newWorld(t, googles(i), wide)
+	b := w.browser()
+	one, two := b.setOff("google"), b.setOff("google")
+	account(i, "sub-bob", "bob@example.com", "hd", "example.com")
+	left := b.once().get(b.comeBack(two)).header.Get("Location")
+	account(i, "sub-ada", "ada@example.com", "hd", "example.com")
+	b.get(b.comeBack(one)).in("c-ada")
+	b.get(left) // and nobody becomes Bob by going back to it
+	if p := b.get("/x"); p.body != "portal /x for c-ada" {
+		t.Errorf("now it is %q", p.body)
+	}
+}
+
+// A claim that was declined ("Leave things as they are") does not sign in later
+// by itself, when whoever was signed in is gone: not on a shared computer.
+func TestDeclinedClaim(t *testing.T) {
+	i := oidctest.New(t)
+	w := newWorld(t, googles(i), wide)
+	b := w.signIn("bob@example.com")
+	page := b.google().out().says("switch.title")
+	at := page.url.RequestURI()
+	changeAddress(w, "bob@example.com", "bobby@example.com")
+	if p := b.get(at); p.body == "portal /files/7 for c-ada" {
+		t.Error("a plain visit signs in by a claim that was declined")
+	}
+}
+
+// TestO03_AttemptIsCounted: a browser that keeps its flow sends answers of its
+// own making for ever, each of which has the gate ask the issuer: a flood under
+// our client id.
+func TestO03_AttemptIsCounted(t *testing.T) {
+	i := oidctest.New(t)
+	w := newWorld(t, googles(i))
+	b := w.browser()
+	back, err := url.Parse(b.comeBack(b.setOff("google")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := back.Query()
+	q.Set("code", "junk")
+	front := mustURL(t, w.front)
+	cookies := b.c.Jar.Cookies(front)
+	for range 60 {
+		twin := w.browser()
+		twin.c.Jar.SetCookies(front, cookies)
+		twin.get("/sign-in/google/callback?" + q.Encode()).out()
+	}
+	if n := i.Hits(oidctest.Token); n > awayAttempt.Count {
+		t.Errorf("the issuer was asked %d times for one attempt", n)
+	}
+}
+
+// TestO08_UnlinkedIsOut: a thief has read the client's mail and linked an account
+// by typing its code. The client takes the account away: the thief, who came in
+// by the code and not by the account, must be out as well.
+func TestO08_UnlinkedIsOut(t *testing.T) {
+	i := oidctest.New(t)
+	account(i, "sub-thief", "ada@example.com")
+	w := newWorld(t, googles(i), wide)
+	thief := w.browser()
+	p := thief.google().says("google.once.title")
+	thief.send(p.form("/sign-in/code"), "code", code(w.letters("ada@example.com", 1)[0])).in("c-ada")
+	stop := ""
+	for _, m := range w.notices("ada@example.com", 2) {
+		if m.Subject == "You can now sign in with Google" {
+			stop = stopOf(m)
+		}
+	}
+	other := w.browser()
+	p = other.get(stop)
+	other.send(p.form("/sign-in/stop"), "email", "ada@example.com").says("stop.google.off", "method", "Google")
+	if p := thief.get("/x"); p.body == "portal /x for c-ada" {
+		t.Error("the browser that linked the account is still in")
+	}
+	w.clock.advance(time.Hour)
+	if p := thief.google(); p.body == "portal /files/7 for c-ada" {
+		t.Error("the account still lets in")
+	}
+}
