@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"context"
 	"errors"
 	"html"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/portalgate/portalgate/internal/directory/file"
 	"github.com/portalgate/portalgate/internal/oidctest"
+	"github.com/portalgate/portalgate/internal/store"
 	"github.com/portalgate/portalgate/providers"
 	"github.com/portalgate/portalgate/providers/google"
 )
@@ -247,6 +249,30 @@ func cookie(p *page) string {
 	}
 	return ""
 }
+
+// TestAnotherGateWhileAway: the browser sets off at one gate and comes back to
+// another, which shares the store and the secret and nothing else.
+func TestAnotherGateWhileAway(t *testing.T) {
+	w := newWorld(t, googles(oidctest.New(t)))
+	b := w.browser()
+	back := b.comeBack(b.setOff("google"))
+	rt := NewRuntime(Options{
+		Gate: "main", Now: w.clock.now, Mark: &w.mark, Pause: -1, Secret: w.rt.o.Secret,
+		Open: func(context.Context) (store.Backend, error) { return keptOpen{w.db}, nil },
+	})
+	t.Cleanup(func() { rt.Close() })
+	h, err := rt.Handler(w.conf, HandlerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.h = h
+	b.get(back).in("c-ada")
+}
+
+// keptOpen is a store that somebody else closes.
+type keptOpen struct{ store.Backend }
+
+func (keptOpen) Close() error { return nil }
 
 // TestReloadWhileAway: the configuration is loaded anew while somebody is at
 // the issuer.

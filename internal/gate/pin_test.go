@@ -420,6 +420,31 @@ func TestP09_WhoIssued(t *testing.T) {
 	}
 }
 
+// TestP10_Exposure: a PIN is told once, and then nobody can have it: not from the
+// store, not from the log, not by asking for another, which is another.
+func TestP10_Exposure(t *testing.T) {
+	w := newWorld(t, pins)
+	first := w.issue("c-ada")
+	kept := fmt.Sprintf("%+v %s", *w.record("c-ada").PINs.Live, w.record("c-ada").PINs.Live.Check)
+	if strings.Contains(kept, first) || strings.Contains(w.logs.String(), first) {
+		t.Error("the PIN is written down")
+	}
+	same := 0
+	for range 5 {
+		if w.issue("c-ada") == first {
+			same++
+		}
+	}
+	if same == 5 {
+		t.Error("who asks for another PIN is told the same one")
+	}
+	for _, m := range w.rt.Outbox().Messages() {
+		if strings.Contains(m.Subject+m.Text+m.HTML, first) {
+			t.Error("a mail holds the PIN")
+		}
+	}
+}
+
 // A client who does not want mail gets none, and signs in by PIN all the same.
 func TestPINWithoutMail(t *testing.T) {
 	w := newWorld(t, pins)
