@@ -57,6 +57,7 @@ func everyPage(t testing.TB) *catalogue {
 	c.dead()
 	c.stopping()
 	c.pins()
+	c.desk()
 	c.signedIn()
 	c.ended()
 	c.broken()

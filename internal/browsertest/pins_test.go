@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/portalgate/portalgate/internal/gate"
+	"github.com/portalgate/portalgate/internal/mail/outbox"
 )
 
 // issue has staff make a PIN.
@@ -69,4 +70,37 @@ func (c *catalogue) pins() {
 			c.add("stop-pin-late", other.get(stopOf(m)))
 		}
 	}
+}
+
+// desk is what staff have mailed, and what comes of it.
+func (c *catalogue) desk() {
+	h := openHouse(c.t, willow(), false)
+	h.invite("c-bob", "")
+	first := h.letter("bob@example.com", 1)
+	h.advance(2 * time.Minute)
+	h.invite("c-bob", "")
+	h.letter("bob@example.com", 2)
+	c.add("newer-practice", h.visitor().get(link(first)))
+
+	for round := range 4 { // as many guesses as there may be in a day
+		if round%2 == 0 {
+			h.issue("c-ada")
+		}
+		v := h.visitor()
+		form := v.get("/sign-in/pin")
+		for range 5 {
+			v.send(form, "/sign-in/pin", "email", "ada@example.com", "pin", "xxxxxx") // never right
+		}
+		h.advance(16 * time.Minute)
+	}
+	if err := h.rt.Unlock(context.Background(), "c-ada", "desk"); err != nil {
+		c.t.Fatal(err)
+	}
+	told := h.mail("ada@example.com", 1, func(m outbox.Entry) string {
+		if stopOf(m) == "" && link(m) == "" {
+			return m.Text
+		}
+		return ""
+	})
+	c.mails += told.Subject + told.Text
 }

@@ -9,7 +9,7 @@ func (c *Composer) Unlocked(n Notice) (Message, error) {
 	say := func(key string) string { return c.ui.Text("notice.unlocked"+key, nil) }
 	return c.letter(envelope{"notice", n.ID, n.To, n.First}, letter{
 		Subject: say(".subject"),
-		Preview: say(".preview"),
+		Preview: c.ui.Text("mail.unlocked.preview", nil),
 		Parts:   []part{{Text: say("")}, {Text: say(".tell")}},
 	})
 }
