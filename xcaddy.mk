@@ -62,7 +62,9 @@ test: tools $(NPM)
 	@echo '== go vet'
 	go vet -tags $(TAGS) ./...
 	@echo '== go test -race (the first time most of it is compiling Caddy)'
-	go test -race -tags $(TAGS) -timeout 15m ./...
+	go test -race -tags $(TAGS) -timeout 25m ./...
+	@echo '== go test, without -race: the races for one link at their size'
+	go test -tags $(TAGS) -timeout 10m -run 'L09_' ./internal/gate
 
 proof: tools $(NPM)
 	@mkdir -p bin

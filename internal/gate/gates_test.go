@@ -64,7 +64,7 @@ func gates(t testing.TB, n int, o redis.Options, clients string) (all []*world, 
 // takes: 2 000 links, or 20 000 with PORTALGATE_PROOF.
 func TestL09_DoubleRedemptionAtThreeGates(t *testing.T) {
 	const clients = 64
-	links := 2_000
+	links := racedLinks
 	if proof() {
 		links = 20_000
 	}

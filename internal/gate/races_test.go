@@ -79,11 +79,15 @@ func TestPressedTwoHundredTimes(t *testing.T) {
 	}
 }
 
+// racedLinks is how many links are raced for. With the race detector, which makes
+// each take ten times as long, it is fewer, and `make test` runs these twice.
+var racedLinks = 2_000
+
 // A link is raced by 64 browsers, each of which has everything it takes: 2 000
 // links, or 20 000 with PORTALGATE_PROOF.
 func TestL09_DoubleRedemption(t *testing.T) {
 	const clients = 64
-	links := 2_000
+	links := racedLinks
 	if proof() {
 		links = 20_000
 	}
