@@ -41,13 +41,14 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// TestRaces: one race is known and is Caddy's; no other may hide behind it.
+// TestRaces: two races are known and are Caddy's; no other may hide behind them.
 func TestRaces(t *testing.T) {
 	report := func(first, second string) string {
 		return "{}\n==================\nWARNING: DATA RACE\nWrite at 0x00c000aba180 by goroutine 312:\n  " + first + "\n      a.go:1 +0x2\n  main.main()\n\n" +
 			"Previous read at 0x00c000aba180 by goroutine 286:\n  " + second + "\n      b.go:2 +0x1\n\nGoroutine 312 (running) created at:\n  net/http.(*Server).Serve()\n==================\n{}\n"
 	}
 	const proxy = "github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy.(*Handler)."
+	const app = "github.com/caddyserver/caddy/v2/modules/caddytls.(*TLS)."
 	known := report(proxy+"cleanupConnections()", proxy+"finalizeResponse()")
 	for _, tc := range []struct {
 		name, log string
@@ -57,6 +58,8 @@ func TestRaces(t *testing.T) {
 		{"the known one", known + known, 0},
 		{"another of the proxy's", report(proxy+"Provision()", proxy+"finalizeResponse()"), 1},
 		{"the timer, with something of ours", report(proxy+"cleanupConnections()", "github.com/portalgate/portalgate/internal/gate.(*visit).forward()"), 1},
+		{"while tls starts", report(app+"CaddyModule()", app+"Start()"), 0},
+		{"while tls starts, another", report(app+"CaddyModule()", app+"Stop()"), 1},
 		{"ours after the known one", known + report("main.a()", "main.b()"), 1},
 	} {
 		if got := len(races(tc.log)); got != tc.want {
