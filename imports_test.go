@@ -89,6 +89,12 @@ var rules = []rule{
 	{of: "providers/providertest", why: "a method's tests need no server", only: []string{ours + "providers"}, deep: true},
 	{of: "providers/*", why: "a method proves who somebody is and sees nothing else",
 		never: []string{caddy + "/modules/...", ours + "internal/...", ours + "caddymodule/...", ours + "identity"}},
+	{of: "plugins/...", why: "a plugin's author needs no Caddy, and what runs a stranger's program sees nothing of ours",
+		only: []string{
+			ours + "providers", ours + "providers/providertest", ours + "plugins/...", "github.com/hashicorp/go-plugin/...",
+			"github.com/hashicorp/go-hclog", "google.golang.org/grpc/...", "google.golang.org/protobuf/...", "go.uber.org/zap/...",
+		},
+		never: []string{caddy + "/...", ours + "internal/...", ours + "caddymodule/...", ours + "identity"}},
 	{of: "identity", why: "an upstream imports it", only: []string{"github.com/go-jose/go-jose/v4/..."}, deep: true},
 	{of: "internal/...", why: "what a request means does not depend on the server in front",
 		never: []string{caddy + "/...", ours + "caddymodule/...", ours + "providers/*"}},
@@ -149,6 +155,7 @@ func TestImportersOf(t *testing.T) {
 		"github.com/coreos/go-oidc/v3/oidc": {"providers/google"},
 		"golang.org/x/oauth2":               {"providers/google"},
 		ours + "internal/oidctest":          {}, // tests
+		"github.com/hashicorp/go-plugin":    {"plugins"},
 	} {
 		for _, p := range all {
 			if p.name() != "" && slices.Contains(p.Imports, path) && !slices.Contains(only, p.name()) {

@@ -9,9 +9,10 @@
 TAGS = nobadger,nomysql,nopgx
 # What `run` keeps between runs: the store, and Caddy's own data.
 DATA = bin/data
-# What is installed from npm: axe-core for the accessibility tests, and jose for
-# the example in Node.
-NPM = internal/browsertest/node_modules/.package-lock.json examples/portal-node/node_modules/.package-lock.json
+# What is installed from npm: axe-core for the accessibility tests, and jose and
+# grpc-js for the examples in Node.
+NPM = internal/browsertest/node_modules/.package-lock.json examples/portal-node/node_modules/.package-lock.json \
+	examples/plugin-node/node_modules/.package-lock.json
 
 help:
 	@echo 'make -f xcaddy.mk run     try it: the portal on http://localhost:8080, its mails on :8025'

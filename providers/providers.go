@@ -53,6 +53,11 @@ type Description struct {
 	// Digits is how many digits the secret has that staff issue for this method;
 	// zero if it takes none.
 	Digits int
+	// AfterAddress is the form that this method shows after any address that is
+	// on file, if its first form asks for one. For an address that is not on
+	// file the gate shows it itself and does not call the method, so that
+	// nobody can tell the two apart.
+	AfterAddress *Ask
 }
 
 // Request is what a person sent.
@@ -71,6 +76,11 @@ type Request struct {
 	// if it believes to know: on a shared computer, and after an account that
 	// was not the right one.
 	Choose bool
+	// Language is that of the pages, as a BCP 47 tag.
+	Language string
+	// Phone is the number on file of the client whose address was typed. It is
+	// empty unless the configuration shares it with this method.
+	Phone string
 }
 
 // Step is what the gate is to do next. Exactly one of Ask, Redirect, SendLink
@@ -90,12 +100,17 @@ type Step struct {
 // .<field>.hint for its fields.
 type Ask struct {
 	Fields []Field
+	// Title, Lead and Button take the place of the catalogue's, for a method
+	// that the catalogue does not know. They are text, at most 200 characters.
+	Title, Lead, Button string
 }
 
 // Field is one thing to type.
 type Field struct {
 	Name string
 	Kind Kind
+	// Label and Hint take the place of the catalogue's, as in Ask.
+	Label, Hint string
 }
 
 // Kind is what a field holds, so that a phone shows the right keyboard.
@@ -103,6 +118,7 @@ type Kind string
 
 // The kinds of fields.
 const (
+	Text  Kind = "text"
 	Email Kind = "email"
 	// Digits is a secret of digits; it is never filled in again.
 	Digits Kind = "digits"
@@ -164,7 +180,10 @@ type Denial struct {
 	Reason string
 	// Field names the field that Reason is about; empty is the first.
 	Field string
+	// Text takes the place of Reason, in words of the method's own: text, at
+	// most 200 characters.
+	Text string
 }
 
 // Error gives the reason, for the log.
-func (d *Denial) Error() string { return "denied: " + d.Reason }
+func (d *Denial) Error() string { return "denied: " + d.Reason + d.Text }

@@ -13,6 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -25,14 +27,61 @@ import (
 // Run holds a to the contract of package providers.
 func Run(t *testing.T, a providers.Authenticator) {
 	t.Helper()
-	t.Run("start", func(t *testing.T) { start(t, a) })
-	t.Run("odd fields", func(t *testing.T) { oddFields(t, a) })
-	t.Run("concurrent", func(t *testing.T) { concurrent(t, a) })
-	t.Run("cancelled", func(t *testing.T) { cancelled(t, a) })
+	for _, c := range checks {
+		t.Run(c.name, func(t *testing.T) { c.run(t, a) })
+	}
+}
+
+var checks = []struct {
+	name string
+	run  func(reporter, providers.Authenticator)
+}{
+	{"start", start}, {"odd fields", oddFields}, {"concurrent", concurrent}, {"cancelled", cancelled},
+}
+
+// reporter is what the checks need of a *testing.T.
+type reporter interface {
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// Problems holds a to the contract where there is no test: it returns what Run
+// would report.
+func Problems(a providers.Authenticator) []string {
+	var found findings
+	for _, c := range checks {
+		done := make(chan struct{})
+		go func() { // which Fatalf ends
+			defer close(done)
+			c.run(&found, a)
+		}()
+		<-done
+	}
+	return found.said
+}
+
+// findings collects what is wrong.
+type findings struct {
+	mu   sync.Mutex
+	said []string
+}
+
+func (f *findings) Error(args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.said = append(f.said, fmt.Sprint(args...))
+}
+
+func (f *findings) Errorf(format string, args ...any) { f.Error(fmt.Sprintf(format, args...)) }
+
+func (f *findings) Fatalf(format string, args ...any) {
+	f.Errorf(format, args...)
+	runtime.Goexit()
 }
 
 // start checks that a sign-in can begin with nothing known about the person.
-func start(t *testing.T, a providers.Authenticator) {
+func start(t reporter, a providers.Authenticator) {
 	step, err := a.Start(context.Background(), providers.Request{})
 	if err != nil {
 		t.Fatalf("Start() = %v; a sign-in must be able to begin", err)
@@ -50,13 +99,13 @@ func start(t *testing.T, a providers.Authenticator) {
 		t.Errorf("Describe() has a life of %v; the contract is at most 24h", d.Life)
 	case d.Away != (step.Redirect != nil):
 		t.Errorf("Describe() says away is %t, and Start() answers otherwise", d.Away)
-	case d != a.Describe():
+	case !reflect.DeepEqual(d, a.Describe()):
 		t.Error("Describe() answers differently each time")
 	}
 }
 
 // oddFields sends what no form of ours would send, but anybody can.
-func oddFields(t *testing.T, a providers.Authenticator) {
+func oddFields(t reporter, a providers.Authenticator) {
 	for _, req := range odd(t, a) {
 		if err := check(a.Continue(context.Background(), req)); err != nil {
 			t.Errorf("Continue(%q): %v", req.Fields, err)
@@ -69,7 +118,7 @@ func oddFields(t *testing.T, a providers.Authenticator) {
 }
 
 // concurrent makes the race detector look at a method used by many people.
-func concurrent(t *testing.T, a providers.Authenticator) {
+func concurrent(t reporter, a providers.Authenticator) {
 	requests := odd(t, a)
 	var wg sync.WaitGroup
 	for range 8 {
@@ -89,7 +138,7 @@ func concurrent(t *testing.T, a providers.Authenticator) {
 }
 
 // cancelled checks that nobody waits for a method whose person has gone.
-func cancelled(t *testing.T, a providers.Authenticator) {
+func cancelled(t reporter, a providers.Authenticator) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	done := make(chan struct{})
@@ -109,7 +158,7 @@ func cancelled(t *testing.T, a providers.Authenticator) {
 }
 
 // odd returns requests with hostile values for the fields that a asks for.
-func odd(t *testing.T, a providers.Authenticator) []providers.Request {
+func odd(t reporter, a providers.Authenticator) []providers.Request {
 	step, err := a.Start(context.Background(), providers.Request{})
 	if err != nil {
 		t.Errorf("Start() = %v", err)
@@ -150,7 +199,7 @@ func check(step providers.Step, claim *providers.Claim, err error) error {
 	switch {
 	case err != nil && set != 0:
 		return errors.New("both an error and an answer; the gate would not know which holds")
-	case denied && denial.Reason == "":
+	case denied && denial.Reason == "" && denial.Text == "":
 		return errors.New("a denial without a reason; nothing could be shown")
 	case err != nil && !denied:
 		return fmt.Errorf("%v; what a browser sends must never break a method, use a *Denial", err)

@@ -1,0 +1,128 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/portalgate/portalgate/plugins"
+	"github.com/portalgate/portalgate/plugins/plugintest"
+)
+
+// pluginCommand needs no running gate: it is for whoever writes a plugin, or was
+// given one.
+func pluginCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "plugin",
+		Short: "Looks at sign-in methods that are separate programs",
+	}
+	cmd.AddCommand(pluginDigestCommand(), pluginTestCommand())
+	return cmd
+}
+
+func pluginDigestCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "digest <program>",
+		Short: "Prints the SHA-256 of a plugin's file",
+		Long: `Prints the SHA-256 of a plugin's file. A file that others than its owner could
+change is refused.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			digest, err := plugins.Digest(args[0])
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%x\n", digest)
+			return err
+		},
+	}
+}
+
+func pluginTestCommand() *cobra.Command {
+	var c plugins.Command
+	var config, email string
+	cmd := &cobra.Command{
+		Use:   "test <program>",
+		Short: "Runs a plugin as the gate would, and says what is wrong with it",
+		Long: `Runs a plugin as the gate would, and says in words what is wrong with it. It is
+given odd input of every kind, so it should not be able to reach real people:
+let it speak to a gateway for tests.
+
+	caddy portalgate plugin test ./text-message --config @settings.json
+
+It cannot say whether the plugin lets the right people in.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if c.Path, err = filepath.Abs(args[0]); err != nil {
+				return err
+			}
+			if c.Digest, err = plugins.Digest(c.Path); err != nil {
+				return err
+			}
+			if c.Config, err = settings(config); err != nil {
+				return err
+			}
+			return testPlugin(cmd, c, email)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&config, "config", "", "the plugin's settings as a JSON object, or @ and a file that holds them")
+	f.StringVar(&email, "email", "name@example.com", "an address for a plugin that asks for one first")
+	f.StringArrayVar(&c.Args, "arg", nil, "an argument for the plugin; may be given again")
+	f.StringArrayVar(&c.Env, "env", nil, "NAME=value for its environment, which is empty otherwise; may be given again")
+	f.StringArrayVar(&c.Redirects, "redirects", nil, "an origin to which it may send a browser; may be given again")
+	f.DurationVar(&c.Timeout, "timeout", 2*time.Second, "how long a call may take")
+	f.BoolVar(&c.NoTLS, "no-mtls", false, "for a plugin that cannot do mutual TLS")
+	return cmd
+}
+
+// testPlugin prints what is wrong, and fails if anything is.
+func testPlugin(cmd *cobra.Command, c plugins.Command, email string) error {
+	cmd.SilenceUsage = true
+	found := plugintest.Problems(cmd.Context(), c, email, plainLog(cmd.ErrOrStderr()))
+	for _, problem := range found {
+		fmt.Fprintln(cmd.OutOrStdout(), problem)
+	}
+	if len(found) != 0 {
+		return errors.New("the gate would not work with this plugin, or not well")
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), "nothing is wrong with it that can be seen from outside")
+	return nil
+}
+
+// settings reads a JSON object that was given, or is in a file that was.
+func settings(s string) (json.RawMessage, error) {
+	raw := []byte(s)
+	if file, ok := strings.CutPrefix(s, "@"); ok {
+		var err error
+		if raw, err = os.ReadFile(file); err != nil {
+			return nil, fmt.Errorf("config: %v", err)
+		}
+	}
+	var object map[string]any
+	if len(raw) == 0 {
+		return json.RawMessage("{}"), nil
+	}
+	if err := json.Unmarshal(raw, &object); err != nil {
+		return nil, fmt.Errorf("config: not a JSON object: %v", err)
+	}
+	return raw, nil
+}
+
+// plainLog is what a plugin says, for a terminal.
+func plainLog(w io.Writer) *zap.Logger {
+	encoder := zapcore.NewConsoleEncoder(zapcore.EncoderConfig{MessageKey: "m"})
+	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(w), zapcore.InfoLevel))
+}

@@ -1,0 +1,139 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plugintest holds a plugin to the protocol, whatever language it is
+// written in: it runs the program as the gate would and says in words what is
+// wrong with it. A plugin's own test calls [Run]; an operator who was given a
+// program asks `portalgate plugin test`.
+//
+// It cannot say whether a plugin lets the right people in. That is for the
+// plugin's own tests.
+package plugintest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/portalgate/portalgate/plugins"
+	"github.com/portalgate/portalgate/providers"
+	"github.com/portalgate/portalgate/providers/providertest"
+)
+
+// atMost is how many problems are told; after so many it is the same one.
+const atMost = 10
+
+// Run reports every problem of the program as an error of the test.
+func Run(t *testing.T, c plugins.Command, email string) {
+	t.Helper()
+	for _, p := range Problems(t.Context(), c, email, zap.NewNop()) {
+		t.Error(p)
+	}
+}
+
+// Problems runs the program and returns what is wrong with it, a sentence each.
+// email is an address that the program would take for one on file; it serves a
+// program whose first form asks for an address. What the program writes goes to
+// log.
+func Problems(ctx context.Context, c plugins.Command, email string, log *zap.Logger) []string {
+	p := plugins.New(c, log)
+	defer func() {
+		p.Close()
+		<-p.Done()
+	}()
+	if err := started(ctx, p); err != nil {
+		return []string{"It does not start: " + err.Error()}
+	}
+	first, err := p.Start(ctx, providers.Request{})
+	if err != nil {
+		return []string{"It does not begin a sign-in: " + err.Error()}
+	}
+	var found []string
+	if first.Ask != nil {
+		found = append(found, afterAddress(ctx, p, *first.Ask, email)...)
+	}
+	for _, problem := range providertest.Problems(p) {
+		found = append(found, "A browser can send anything, and it does not bear it: "+clipped(problem))
+	}
+	return distinct(found)
+}
+
+// started waits until the program has said what it is.
+func started(ctx context.Context, p *plugins.Process) error {
+	p.Warm()
+	for end := time.Now().Add(12 * time.Second); time.Now().Before(end); {
+		if err := p.Available(); err != nil {
+			return err
+		}
+		if p.Describe().Label != "" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return errors.New("it has not said what it is after 12 s")
+}
+
+// afterAddress checks that the form which the gate shows to strangers is the
+// one that the plugin shows to those on file, and that it takes the same
+// address twice, as it may have to after a crash.
+func afterAddress(ctx context.Context, p *plugins.Process, first providers.Ask, email string) (found []string) {
+	declared := p.Describe().AfterAddress
+	asks := len(first.Fields) == 1 && first.Fields[0].Kind == providers.Email
+	switch {
+	case !asks && declared != nil:
+		return []string{"It declares a form for after an address, but its first form does not ask for just one."}
+	case !asks:
+		return nil
+	case declared == nil:
+		return []string{"Its first form asks for an address, but it does not declare the form that follows (after_address): anybody could tell who is on file."}
+	}
+	req := providers.Request{Fields: map[string]string{first.Fields[0].Name: email}, Phone: "+15550100", Language: "en"}
+	for _, again := range []string{"", ", the second time"} {
+		step, _, err := p.Continue(ctx, req)
+		switch {
+		case err != nil:
+			found = append(found, fmt.Sprintf("It does not go on after the address %s%s: %v", email, again, err))
+		case step.Ask == nil:
+			found = append(found, "What follows an address is no form: the gate could not show the same to a stranger.")
+		case !reflect.DeepEqual(step.Ask, declared):
+			found = append(found, "The form after an address is not the one that it declares (after_address): anybody could tell who is on file.")
+		}
+	}
+	return found
+}
+
+// distinct drops repetitions.
+func distinct(all []string) (once []string) {
+	seen := make(map[string]bool)
+	for _, s := range all {
+		// What was typed differs; what is wrong is after it.
+		_, what, ok := strings.Cut(s, "]: ")
+		if !ok {
+			what = s
+		}
+		if !seen[what] && len(once) < atMost {
+			once = append(once, s)
+		}
+		seen[what] = true
+	}
+	return once
+}
+
+// clipped shortens a problem that quotes what was typed.
+func clipped(s string) string {
+	r := []rune(s)
+	if len(r) <= 400 {
+		return s
+	}
+	return string(r[:150]) + " … " + string(r[len(r)-250:])
+}

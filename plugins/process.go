@@ -1,0 +1,321 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package plugins
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	authv1 "github.com/portalgate/portalgate/plugins/proto/authenticator/v1"
+	"github.com/portalgate/portalgate/providers"
+)
+
+// ErrDown is returned by a [Process] while its program does not run.
+var ErrDown = errors.New("the plugin is down")
+
+// Command is a program and how it is to be run.
+type Command struct {
+	// Path is the program's file, and Digest its SHA-256; see [Digest].
+	Path   string
+	Digest []byte
+	Args   []string
+	// Env is the program's whole environment, as NAME=value. It inherits
+	// nothing.
+	Env []string
+	// Config is handed to the program, as a JSON object.
+	Config json.RawMessage
+	// Redirects are the origins to which the program may send a browser.
+	Redirects []string
+	// AMR is what a claim may say of how somebody proved who they are; the rest
+	// of what it says is left out. None is the default.
+	AMR []string
+	// Timeout is how long a call may take; 2 s if zero.
+	Timeout time.Duration
+	// NoTLS leaves the socket between the two unencrypted, for a program that
+	// cannot do go-plugin's mutual TLS. The socket's folder is private all the
+	// same.
+	NoTLS bool
+}
+
+// Process is a sign-in method that runs as a program of its own. It starts the
+// program when first asked to, starts it again when it ends, and checks all it
+// says. Its methods may be called concurrently. After [Process.Close] it takes
+// no more calls.
+type Process struct {
+	cmd  Command
+	log  *zap.Logger
+	over chan struct{} // closed when nothing is left of it
+
+	closing context.Context // ends with Close
+	close   context.CancelFunc
+
+	mu      sync.Mutex
+	started bool
+	closed  bool
+	refuses bool // takes no more calls
+	run     *run // the program's life, nil between two
+	down    error
+	changed chan struct{} // closed when run or down changes
+	calls   int
+	slow    int
+	last    providers.Description
+	// delays is the back-off: first and last.
+	delays [2]time.Duration
+	linger time.Duration
+}
+
+// New makes a Process. It starts nothing.
+func New(c Command, log *zap.Logger) *Process {
+	if c.Timeout == 0 {
+		c.Timeout = 2 * time.Second
+	}
+	closing, end := context.WithCancel(context.Background())
+	return &Process{
+		cmd: c, log: log, over: make(chan struct{}), changed: make(chan struct{}), closing: closing, close: end,
+		delays: [2]time.Duration{firstDelay, lastDelay}, linger: linger,
+	}
+}
+
+// Warm starts the program in the background, if that was not done.
+func (p *Process) Warm() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.warmLocked()
+}
+
+func (p *Process) warmLocked() {
+	if !p.started && !p.closed {
+		p.started = true
+		go p.supervise()
+	}
+}
+
+// Available returns why the method cannot be used now; nil if it can, as far as
+// is known.
+func (p *Process) Available() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.refuses {
+		return ErrDown
+	}
+	return p.down
+}
+
+// Close lets calls that are under way, and those of requests that began before,
+// finish, and stops the program. It does not wait; [Process.Done] tells.
+func (p *Process) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	p.closed = true
+	p.close()
+	if !p.started {
+		p.refuses = true
+		close(p.over)
+	}
+}
+
+// Done is closed when the program has ended after Close and nothing is left.
+func (p *Process) Done() <-chan struct{} { return p.over }
+
+// Describe says how the program presents itself, as far as it has said so.
+func (p *Process) Describe() providers.Description {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last.Text == "" {
+		return providers.Description{Text: "plugin"}
+	}
+	return p.last
+}
+
+// Start begins a sign-in.
+func (p *Process) Start(ctx context.Context, req providers.Request) (providers.Step, error) {
+	var step providers.Step
+	err := p.do(ctx, func(ctx context.Context, r *run) error {
+		answer, err := r.rpc.Start(ctx, &authv1.StartRequest{Request: requestToWire(req)})
+		if err != nil {
+			return err
+		}
+		if d := answer.GetDenial(); d != nil {
+			return denied(d)
+		}
+		step = stepFromWire(answer.GetStep(), p.cmd.Redirects)
+		return odd(checkStep(step))
+	})
+	if err != nil {
+		return providers.Step{}, err
+	}
+	return step, nil
+}
+
+// Continue takes what came back.
+func (p *Process) Continue(ctx context.Context, req providers.Request) (providers.Step, *providers.Claim, error) {
+	var step providers.Step
+	var claim *providers.Claim
+	err := p.do(ctx, func(ctx context.Context, r *run) error {
+		answer, err := r.rpc.Continue(ctx, &authv1.ContinueRequest{Request: requestToWire(req)})
+		if err != nil {
+			return err
+		}
+		switch a := answer.GetAnswer().(type) {
+		case *authv1.ContinueResponse_Denial:
+			return denied(a.Denial)
+		case *authv1.ContinueResponse_Claim:
+			claim = claimFromWire(a.Claim)
+			if err := odd(checkClaim(claim)); err != nil {
+				return err
+			}
+			claim.AMR = p.allowed(claim.AMR)
+			return nil
+		}
+		step = stepFromWire(answer.GetStep(), p.cmd.Redirects)
+		return odd(checkStep(step))
+	})
+	if err != nil {
+		return providers.Step{}, nil, err
+	}
+	return step, claim, nil
+}
+
+// allowed returns what the configuration lets a claim say.
+func (p *Process) allowed(amr []string) (ok []string) {
+	for _, a := range p.cmd.AMR {
+		for _, said := range amr {
+			if a == said {
+				ok = append(ok, a)
+				break
+			}
+		}
+	}
+	return ok
+}
+
+// oddError is an answer that nobody may act on.
+type oddError struct{ error }
+
+func odd(err error) error {
+	if err != nil {
+		return &oddError{fmt.Errorf("the plugin's answer: %w", err)}
+	}
+	return nil
+}
+
+func denied(w *authv1.Denial) error {
+	d := &providers.Denial{Text: w.GetText(), Field: w.GetField()}
+	if err := odd(checkDenial(d)); err != nil {
+		return err
+	}
+	return d
+}
+
+// do calls f with a live program, and once more with a fresh one if the program
+// ended under it.
+func (p *Process) do(ctx context.Context, f func(context.Context, *run) error) error {
+	ctx, cancel := context.WithTimeout(ctx, p.cmd.Timeout)
+	defer cancel()
+	for again := false; ; again = true {
+		r, err := p.live(ctx)
+		if err != nil {
+			return err
+		}
+		err = f(ctx, r)
+		gone := p.judge(ctx, r, err)
+		if !gone || again {
+			return plain(err)
+		}
+	}
+}
+
+// plain makes of an error on the wire one that a log can hold: its text is the
+// plugin's.
+func plain(err error) error {
+	if s, ok := status.FromError(err); ok && err != nil {
+		return fmt.Errorf("the plugin: %s: %s", s.Code(), cut(s.Message()))
+	}
+	return err
+}
+
+// judge takes note of how a call went, and reports whether the program has ended
+// under it.
+func (p *Process) judge(ctx context.Context, r *run, err error) (gone bool) {
+	if status.Code(err) == codes.Unavailable {
+		// The connection is seen to end before the process is.
+		select {
+		case <-r.gone.Done():
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calls--
+	switch {
+	case r.gone.Err() != nil:
+		// Canceled, without anybody having gone away: the call came between the
+		// process's end and that of its connection.
+		code := status.Code(err)
+		return code == codes.Unavailable || code == codes.Canceled && ctx.Err() == nil
+	case errors.Is(ctx.Err(), context.DeadlineExceeded) && status.Code(err) == codes.DeadlineExceeded:
+		if p.slow++; p.slow == tooSlow && p.run == r {
+			p.log.Error("a plugin does not answer and is restarted", zap.Duration("within", p.cmd.Timeout))
+			p.setLocked(nil, nil)
+			r.kill()
+		}
+	default: // an answer, if not a good one
+		p.slow = 0
+	}
+	return false
+}
+
+// live returns the program's life, waiting for its start if need be. The caller
+// must hand what came of it to judge.
+func (p *Process) live(ctx context.Context) (*run, error) {
+	for {
+		p.mu.Lock()
+		p.warmLocked()
+		r, down, changed := p.run, p.down, p.changed
+		switch {
+		case p.refuses || !p.started:
+			down = ErrDown
+		case r != nil && r.gone.Err() == nil:
+			p.calls++
+			p.mu.Unlock()
+			return r, nil
+		}
+		p.mu.Unlock()
+		if down != nil {
+			return nil, down
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for the plugin to start: %w", ctx.Err())
+		}
+	}
+}
+
+func (p *Process) setLocked(r *run, down error) {
+	p.run, p.down = r, down
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+func (p *Process) set(r *run, down error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.setLocked(r, down)
+}
+
+// Interface guards
+var _ providers.Authenticator = (*Process)(nil)

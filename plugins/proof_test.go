@@ -1,0 +1,114 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !windows
+
+package plugins
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Sign-ins go on while a program is replaced by another: the new one starts
+// beside the old, which still serves those who began with it.
+func TestX4_ReplacedUnderLoad(t *testing.T) {
+	c := command(t, "well", "{}")
+	rounds := 2
+	if os.Getenv("PORTALGATE_PROOF") != "" {
+		rounds = 10
+	}
+	live := make(chan *Process, 1)
+	first := New(c, zap.NewNop())
+	settleUp(t, first)
+	live <- first
+	failed, done := make(chan error, 10000), make(chan struct{})
+	n := 0
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		results := make(chan error)
+		for range rounds * 100 {
+			<-tick.C
+			n++
+			go func() {
+				p := <-live
+				live <- p
+				time.Sleep(50 * time.Millisecond) // a request that began before the reload
+				_, err := signIn(p)
+				results <- err
+			}()
+		}
+		for range n {
+			if err := <-results; err != nil {
+				failed <- err
+			}
+		}
+	}()
+	for i := range rounds {
+		time.Sleep(300 * time.Millisecond)
+		c.Env = []string{fmt.Sprint("ROUND=", i)}
+		next := New(c, zap.NewNop())
+		next.Warm()
+		old := <-live
+		live <- next
+		old.Close()
+		defer stop(t, old)
+	}
+	<-done
+	last := <-live
+	stop(t, last)
+	close(failed)
+	for err := range failed {
+		t.Errorf("a sign-in failed: %v", err)
+	}
+	if t.Failed() {
+		return
+	}
+	t.Logf("proof: plugins: %d sign-ins at 100 a second, %d replacements, none failed", n, rounds)
+}
+
+func TestFigures(t *testing.T) {
+	if os.Getenv("PORTALGATE_PROOF") == "" {
+		t.Skip("PORTALGATE_PROOF=1 measures")
+	}
+	c := command(t, "well", "{}")
+	for _, c.NoTLS = range []bool{false, true} {
+		p := running(t, c)
+		began := time.Now()
+		r := settleUp(t, p)
+		started := time.Since(began)
+		const n = 10000
+		plugin := int(r.child.Load().pid.Load())
+		for range 2000 { // until its heap has the size it needs
+			signIn(p)
+		}
+		host, before := resident(t, os.Getpid()), resident(t, plugin)
+		began = time.Now()
+		for range n {
+			if _, err := signIn(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		call := time.Since(began) / (3 * n)
+		t.Logf("proof: plugins: TLS %t: start %v, a call %v; %d sign-ins: the gate %d -> %d KB, the plugin %d -> %d KB",
+			!c.NoTLS, started.Round(time.Millisecond), call.Round(time.Microsecond), n, host, resident(t, os.Getpid()), before, resident(t, plugin))
+	}
+}
+
+// resident is a process's memory in KB.
+func resident(t *testing.T, pid int) (kb int) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Skip("no /proc here")
+	}
+	_, rest, _ := strings.Cut(string(raw), "VmRSS:")
+	fmt.Sscan(rest, &kb)
+	return kb
+}
