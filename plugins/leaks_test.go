@@ -82,7 +82,7 @@ func settle(t *testing.T, what string, most int, count func() int) {
 func descriptors(t *testing.T) int {
 	fds, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		t.Skip("no /proc here")
+		t.Fatal("there is no /proc here, where this test looks")
 	}
 	return len(fds)
 }

@@ -95,7 +95,7 @@ func TestG05_SeesNothingOfTheGate(t *testing.T) {
 	proc := "/proc/" + r.child.Load().ID()
 	env, err := os.ReadFile(proc + "/environ")
 	if err != nil {
-		t.Skip("no /proc here")
+		t.Fatal("there is no /proc here, where this test looks")
 	}
 	if bytes.Contains(env, []byte("the-gates-secret")) || bytes.Contains(env, []byte("HOME=")) {
 		t.Errorf("the gate's environment is the plugin's: %q", env)

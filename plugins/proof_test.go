@@ -106,7 +106,7 @@ func TestFigures(t *testing.T) {
 func resident(t *testing.T, pid int) (kb int) {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		t.Skip("no /proc here")
+		t.Fatal("there is no /proc here, where this test looks")
 	}
 	_, rest, _ := strings.Cut(string(raw), "VmRSS:")
 	fmt.Sscan(rest, &kb)
