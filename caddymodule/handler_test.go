@@ -105,7 +105,7 @@ func TestFrontEffects(t *testing.T) {
 		t.Error("SkipLog did not set the variable that keeps a request out of the access log")
 	}
 	f.SignedIn(r, &session.Visitor{
-		Client: directory.Client{ID: "i", Email: "e", Name: "n"}, Session: access.Session{Method: "m"}, SID: "s",
+		Client: directory.Client{ID: "i", Email: "e", Name: "n"}, Session: &access.Session{Method: "m"}, SID: "s",
 	})
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	const all = "{http.auth.user.id}{http.auth.user.email}{http.auth.user.name}{http.auth.user.method}{http.auth.user.session}"

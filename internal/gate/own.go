@@ -149,7 +149,7 @@ func (v *visit) landing() {
 
 // ended tells why a session is over.
 func (v *visit) ended(who *session.Visitor, back string) {
-	idle, absolute := v.Session.Of(who.Session)
+	idle, absolute := v.Session.Of(*who.Session)
 	page := ui.Page{Title: "ended.title"}
 	switch string(who.Over) {
 	case "ended.idle":

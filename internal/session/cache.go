@@ -5,6 +5,7 @@ package session
 
 import (
 	"hash/maphash"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -163,7 +164,8 @@ func (s *shard) setLocked(tag string, e *entry) {
 	if len(s.young) >= perShard {
 		s.young, s.old = make(map[string]*entry), s.young
 	}
-	s.young[tag] = e
+	// The tag may be a piece of a header or a form, which must not be kept for it.
+	s.young[strings.Clone(tag)] = e
 	delete(s.old, tag)
 }
 

@@ -178,7 +178,7 @@ func TestChangedWaitsForNothing(t *testing.T) {
 		for i := range clients {
 			id := fmt.Sprint("c-", i)
 			tags[w.Tag(id)] = true
-			_, s := w.Follow(t.Context(), &Visitor{Tag: w.Tag(id), Session: access.Session{Hash: access.HashOf([]byte(id))}}, true)
+			_, s := w.Follow(t.Context(), &Visitor{Tag: w.Tag(id), Session: &access.Session{Hash: access.HashOf([]byte(id))}}, true)
 			defer s.Close()
 		}
 		ctx, cancel := context.WithCancel(t.Context())

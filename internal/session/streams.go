@@ -58,7 +58,7 @@ func (rs *Records) Follow(ctx context.Context, v *Visitor, long bool) (context.C
 	// other. A copy that was merely dropped is the sweep's business, and so is
 	// one that does not know the session where other gates open some: it may be
 	// the older of two.
-	if e, _ := rs.cache.get(v.Tag); e != nil && e != v.entry && (rs.cache.life == 0 || e.has(s.hash)) {
+	if e, _ := rs.cache.get(v.Tag); e != nil && e != v.entry && (rs.cache.life == 0 || e.session(s.hash) != nil) {
 		rs.streams.settle(v.Tag, e.rec)
 	}
 	return ctx, s

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,11 +22,9 @@ import (
 type Visitor struct {
 	Tag     string
 	Client  directory.Client
-	Session access.Session
+	Session *access.Session
 	// SID names the session to the upstream and on pages; it opens nothing.
 	SID string
-	// AMR is how the session was opened, as an assertion says it.
-	AMR []string
 	// Over says why the session is over; empty means signed in.
 	Over access.End
 
@@ -91,16 +90,18 @@ func (rs *Records) visitor(ctx context.Context, tag string, h access.Hash, dir d
 			return v, nil // as before, so nothing about it has to be worked out
 		}
 	}
-	if !e.has(h) && rs.cache.stale(e) { // a copy does not know who has just signed in elsewhere
+	s := e.session(h)
+	if s == nil && rs.cache.stale(e) { // a copy does not know who has just signed in elsewhere
 		if e, err = rs.reread(ctx, tag); err != nil {
 			return nil, err
 		}
+		s = e.session(h)
 	}
-	if !e.has(h) {
+	if s == nil {
 		return nil, nil
 	}
-	s, _ := e.rec.Session(h)
-	v := &Visitor{Tag: tag, Session: s, SID: ID(s.Hash), AMR: []string{s.Method}, Over: s.Over(rs.now(), lt), entry: e}
+	// The tag may be a piece of a header, which must not be kept for it.
+	v := &Visitor{Tag: strings.Clone(tag), Session: s, SID: ID(s.Hash), Over: s.Over(rs.now(), lt), entry: e}
 	if v.Over != "" {
 		return v, nil
 	}
@@ -118,19 +119,23 @@ func (rs *Records) visitor(ctx context.Context, tag string, h access.Hash, dir d
 	return v, nil
 }
 
-// has reports whether there is a session with a hash, over or not.
-func (e *entry) has(h access.Hash) bool {
+// session returns the session with a hash, over or not; nil if there is none.
+func (e *entry) session(h access.Hash) *access.Session {
 	if e.rec == nil {
-		return false
+		return nil
 	}
-	_, ok := e.rec.Session(h)
-	return ok
+	for i := range e.rec.Sessions {
+		if s := &e.rec.Sessions[i]; s.Hash == h { // of a secret that was shown, so that timing tells nothing
+			return s
+		}
+	}
+	return nil
 }
 
 // visitor returns who was found signed in by the session with a hash.
 func (e *entry) visitor(h access.Hash) *Visitor {
 	for v := e.visitors.Load(); v != nil; v = v.next {
-		if v.Session.Hash == h { // of a secret that was shown, so that timing tells nothing
+		if v.Session.Hash == h { // as in session
 			return v
 		}
 	}
