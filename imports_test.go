@@ -12,6 +12,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -89,6 +90,8 @@ var rules = []rule{
 	{of: "providers/providertest", why: "a method's tests need no server", only: []string{ours + "providers"}, deep: true},
 	{of: "providers/*", why: "a method proves who somebody is and sees nothing else",
 		never: []string{caddy + "/modules/...", ours + "internal/...", ours + "caddymodule/...", ours + "identity"}},
+	{of: "providers/internal/...", why: "what several methods share sees no more than they do",
+		only: []string{ours + "providers", "github.com/coreos/go-oidc/v3/oidc", "golang.org/x/oauth2"}},
 	{of: "plugins/...", why: "a plugin's author needs no Caddy, and what runs a stranger's program sees nothing of ours",
 		only: []string{
 			ours + "providers", ours + "providers/providertest", ours + "plugins/...", "github.com/hashicorp/go-plugin/...",
@@ -152,8 +155,8 @@ func TestImportersOf(t *testing.T) {
 		ours + "caddymodule":                {"caddymodule/portalgate"},
 		caddy + "/modules/caddyhttp":        {"caddymodule"},
 		"github.com/go-jose/go-jose/v4":     {"internal/assertion", "identity", "internal/oidctest"},
-		"github.com/coreos/go-oidc/v3/oidc": {"providers/google"},
-		"golang.org/x/oauth2":               {"providers/google"},
+		"github.com/coreos/go-oidc/v3/oidc": {"providers/internal/relyingparty"},
+		"golang.org/x/oauth2":               {"providers/internal/relyingparty"},
 		ours + "internal/oidctest":          {}, // tests
 		"github.com/hashicorp/go-plugin":    {"plugins"},
 	} {
@@ -166,9 +169,29 @@ func TestImportersOf(t *testing.T) {
 	for _, p := range all {
 		for _, path := range p.Imports {
 			other, ok := strings.CutPrefix(path, ours+"providers/")
-			if ok && strings.HasPrefix(p.name(), "providers/") {
+			if ok && strings.HasPrefix(p.name(), "providers/") && !strings.HasPrefix(other, "internal/") { // that is no method
 				t.Errorf("%s imports %s: a method knows no other", p.name(), other)
 			}
+		}
+	}
+}
+
+// TestMethodsAreSmall: a method is one file of less than 250 lines.
+func TestMethodsAreSmall(t *testing.T) {
+	for _, p := range list(t) {
+		if !matches("providers/*", p.name()) || p.name() == "providers/providertest" {
+			continue
+		}
+		if len(p.GoFiles) != 1 {
+			t.Errorf("%s is %d files: %q", p.name(), len(p.GoFiles), p.GoFiles)
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(p.Dir, p.GoFiles[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lines := strings.Count(string(text), "\n"); lines >= 250 {
+			t.Errorf("%s has %d lines", p.name(), lines)
 		}
 	}
 }

@@ -23,12 +23,13 @@ import (
 func openGoogle(t testing.TB) (*house, *oidctest.Issuer) {
 	t.Helper()
 	i := oidctest.New(t)
-	m := &google.Google{Client: google.Client{Issuer: i.URL, ClientID: oidctest.ClientID, ClientSecret: oidctest.ClientSecret}}
+	m := new(google.Google)
+	m.Issuer, m.ClientID, m.ClientSecret = i.URL, oidctest.ClientID, oidctest.ClientSecret
 	if err := errors.Join(m.Provision(caddy.Context{}), m.Validate()); err != nil {
 		t.Fatal(err)
 	}
 	h := openHouse(t, willow(), false)
-	h.conf.Methods = append(h.conf.Methods, gate.Method{Name: "google", Authenticator: m})
+	h.conf.Methods = append(h.conf.Methods, gate.Method{Name: "google", Authenticator: i.Believed(m)})
 	h.onFile(clients + "c-grace,grace+clinic@gmail.com,Grace,yes\n")
 	return h, i
 }

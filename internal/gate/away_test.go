@@ -23,10 +23,6 @@ import (
 	"github.com/portalgate/portalgate/providers/google"
 )
 
-func client(i *oidctest.Issuer) google.Client {
-	return google.Client{Issuer: i.URL, ClientID: oidctest.ClientID, ClientSecret: oidctest.ClientSecret}
-}
-
 // provisioned returns a method as the gate gets it.
 func provisioned[M interface {
 	providers.Authenticator
@@ -39,15 +35,24 @@ func provisioned[M interface {
 	return m
 }
 
-// googles adds the way in by Google, which is i.
+// byGoogle is the method Google, which is i.
+func byGoogle(i *oidctest.Issuer) Method {
+	g := new(google.Google)
+	g.Issuer, g.ClientID, g.ClientSecret = i.URL, oidctest.ClientID, oidctest.ClientSecret
+	return Method{"google", i.Believed(provisioned(g))}
+}
+
+// googles adds it.
 func googles(i *oidctest.Issuer) option {
-	m := provisioned(&google.Google{Client: client(i)})
-	return func(c *Config, _ *HandlerOptions) { c.Methods = append(c.Methods, Method{"google", m}) }
+	m := byGoogle(i)
+	return func(c *Config, _ *HandlerOptions) { c.Methods = append(c.Methods, m) }
 }
 
 // others adds another issuer.
 func others(name string, i *oidctest.Issuer) option {
-	m := provisioned(&google.OIDC{Name: name, Client: client(i)})
+	o := &google.OIDC{Name: name}
+	o.Issuer, o.ClientID, o.ClientSecret = i.URL, oidctest.ClientID, oidctest.ClientSecret
+	m := provisioned(o)
 	return func(c *Config, _ *HandlerOptions) { c.Methods = append(c.Methods, Method{"oidc:" + name, m}) }
 }
 
@@ -282,7 +287,7 @@ func TestReloadWhileAway(t *testing.T) {
 	b := w.browser()
 	back := b.comeBack(b.setOff("google"))
 	c := *w.conf
-	c.Methods = []Method{c.Methods[0], {"google", provisioned(&google.Google{Client: client(i)})}}
+	c.Methods = []Method{c.Methods[0], byGoogle(i)}
 	var err error
 	if w.h, err = w.rt.Handler(&c, HandlerOptions{}); err != nil {
 		t.Fatal(err)

@@ -69,6 +69,7 @@ type Issuer struct {
 	grants  map[string]grant
 	asked   []url.Values
 	hits    map[string]int
+	domains map[any]any // "hd" of who came last, by "sub"
 }
 
 // grant is what a code stands for.
@@ -80,7 +81,7 @@ type grant struct {
 // New starts an issuer, over plain http on loopback, until the test ends.
 // Everybody is Ada until the test says otherwise.
 func New(t testing.TB) *Issuer {
-	i := &Issuer{grants: make(map[string]grant), hits: make(map[string]int)}
+	i := &Issuer{grants: make(map[string]grant), hits: make(map[string]int), domains: make(map[any]any)}
 	i.conduct.Account = map[string]any{"sub": "sub-ada", "email": "ada@example.com", "email_verified": true, "hd": "example.com"}
 	i.keys, i.key = 1, jose.JSONWebKey{Key: firstKey(), KeyID: "key-1", Algorithm: "RS256", Use: "sig"}
 	server := httptest.NewServer(i)
@@ -235,6 +236,7 @@ func (i *Issuer) token(w http.ResponseWriter, r *http.Request) {
 	now := time.Now().Unix()
 	claims := map[string]any{"iss": i.URL, "aud": id, "azp": id, "iat": now, "exp": now + 3600, "nonce": g.nonce}
 	maps.Copy(claims, g.account)
+	i.domains[g.account["sub"]] = g.account["hd"]
 	if i.conduct.Claims != nil {
 		i.conduct.Claims(claims)
 	}

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: Portalgate contributors
 // SPDX-License-Identifier: Apache-2.0
 
-package google
+package relyingparty
 
 import (
 	"context"
@@ -33,13 +33,11 @@ const (
 	longPause  = 30 * time.Second
 )
 
-// googleIssuer is the issuer whose endpoints are known without asking.
-const googleIssuer = "https://accounts.google.com"
-
 // issuer is who signs the tokens. What it publishes is asked for when it is
 // first needed, so that one that is down keeps no gate from starting.
 type issuer struct {
 	url, clientID string
+	known         *Known // nil: by discovery
 	http          *http.Client
 	now           func() time.Time
 
@@ -59,8 +57,8 @@ type endpoints struct {
 	says     bool // it names itself in its answers (RFC 9207)
 }
 
-func newIssuer(issuerURL, clientID string) *issuer {
-	return &issuer{url: issuerURL, clientID: clientID, http: newClient(), now: time.Now}
+func newIssuer(issuerURL, clientID string, known *Known) *issuer {
+	return &issuer{url: issuerURL, clientID: clientID, known: known, http: newClient(), now: time.Now}
 }
 
 // get returns the issuer's endpoints. After a failure nobody is asked again for
@@ -100,14 +98,9 @@ func (i *issuer) discover(ctx context.Context) (*endpoints, error) {
 		Auth []string `json:"token_endpoint_auth_methods_supported"`
 		Keys string   `json:"jwks_uri"`
 	}
-	if i.url == googleIssuer {
-		more.Auth = []string{"client_secret_post"}
-		more.Keys = "https://www.googleapis.com/oauth2/v3/certs"
-		p = (&oidc.ProviderConfig{
-			IssuerURL: googleIssuer, JWKSURL: more.Keys,
-			AuthURL:  "https://accounts.google.com/o/oauth2/v2/auth",
-			TokenURL: "https://oauth2.googleapis.com/token",
-		}).NewProvider(ctx)
+	if k := i.known; k != nil {
+		more.Keys, more.Auth = k.Keys, []string{"client_secret_post"}
+		p = (&oidc.ProviderConfig{IssuerURL: i.url, AuthURL: k.Auth, TokenURL: k.Token, JWKSURL: k.Keys}).NewProvider(ctx)
 	} else {
 		var err error
 		if p, err = oidc.NewProvider(ctx, i.url); err != nil {

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: Portalgate contributors
 // SPDX-License-Identifier: Apache-2.0
 
-package google
+package relyingparty
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -55,11 +54,12 @@ func (c *Client) Start(ctx context.Context, req providers.Request) (providers.St
 	}}, nil
 }
 
-// proceed takes what the issuer sent the browser back with and says who it is.
-func (c *Client) proceed(ctx context.Context, req providers.Request) (*claims, error) {
+// Finish takes what the issuer sent the browser back with and says who it is. A
+// *providers.Denial is what a browser can bring about.
+func (c *Client) Finish(ctx context.Context, req providers.Request) (*Token, error) {
 	var a attempt
 	if err := json.Unmarshal(req.State, &a); err != nil || a.Verifier == "" || a.Nonce == "" {
-		return nil, denied("google.late", "an answer to nothing that was asked")
+		return nil, denied("late", "an answer to nothing that was asked")
 	}
 	e, err := c.issuer.get(ctx)
 	if err != nil {
@@ -67,16 +67,16 @@ func (c *Client) proceed(ctx context.Context, req providers.Request) (*claims, e
 	}
 	// An answer that another issuer has given is not this one's (RFC 9207).
 	if iss, given := req.Fields["iss"]; (given || e.says) && iss != c.Issuer {
-		return nil, denied("google.down", "the answer is another issuer's: %q", clip(iss))
+		return nil, denied("down", "the answer is another issuer's: %q", clip(iss))
 	}
 	said, code := req.Fields["error"], req.Fields["code"]
 	switch {
 	case said == "access_denied":
-		return nil, &providers.Denial{Reason: "google.cancel"}
+		return nil, &providers.Denial{Reason: text + ".cancel"}
 	case said != "":
-		return nil, denied("google.down", "the issuer answers %q", clip(said))
+		return nil, denied("down", "the issuer answers %q", clip(said))
 	case code == "":
-		return nil, denied("google.down", "an answer without a code")
+		return nil, denied("down", "an answer without a code")
 	}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, c.issuer.http)
 	token, err := c.oauth(e, req.Callback).Exchange(ctx, code, oauth2.VerifierOption(a.Verifier))
@@ -90,10 +90,19 @@ func (c *Client) proceed(ctx context.Context, req providers.Request) (*claims, e
 	return c.check(ctx, e, raw, a.Nonce)
 }
 
+// Continue is Finish for a method whose issuer need not know whose an address is.
+func (c *Client) Continue(ctx context.Context, req providers.Request) (providers.Step, *providers.Claim, error) {
+	t, err := c.Finish(ctx, req)
+	if err != nil {
+		return providers.Step{}, nil, err
+	}
+	return providers.Step{}, t.Claim(), nil
+}
+
 // denied is what a browser can bring about: the page to show, and why, for the
 // log.
 func denied(page, why string, args ...any) error {
-	return fmt.Errorf(why+": %w", append(args, &providers.Denial{Reason: page})...)
+	return fmt.Errorf(why+": %w", append(args, &providers.Denial{Reason: text + "." + page})...)
 }
 
 // exchangeError leaves out what the issuer wrote, which could be anything.
@@ -104,31 +113,32 @@ func exchangeError(err error) error {
 			status = refused.Response.StatusCode
 		}
 		if refused.ErrorCode == "invalid_grant" {
-			return denied("google.down", "the issuer knows no such code, or not from us")
+			return denied("down", "the issuer knows no such code, or not from us")
 		}
 		return fmt.Errorf("the issuer exchanges no code: %d %q", status, clip(refused.ErrorCode))
 	}
 	return fmt.Errorf("exchanging the code: %s", clip(err.Error()))
 }
 
-// claims are what we read of an ID token.
-type claims struct {
+// Token is what we read of an ID token that holds.
+type Token struct {
 	Subject  string          `json:"sub"`
 	Party    string          `json:"azp"`
 	Email    string          `json:"email"`
 	Verified json.RawMessage `json:"email_verified"`
-	Domain   string          `json:"hd"`
-	Name     string          `json:"name"`
+	// Domain is that of the organisation which the account belongs to, at Google.
+	Domain string `json:"hd"`
+	Name   string `json:"name"`
 }
 
 // check holds an ID token to OpenID Connect Core, 3.1.3.7: who signed it, for
 // whom, when, and for which attempt.
-func (c *Client) check(ctx context.Context, e *endpoints, raw, nonce string) (*claims, error) {
+func (c *Client) check(ctx context.Context, e *endpoints, raw, nonce string) (*Token, error) {
 	token, err := e.verifier.Verify(ctx, raw) // signature, issuer, audience, expiry
 	if err != nil {
 		return nil, fmt.Errorf("the ID token does not hold: %s", clip(err.Error()))
 	}
-	var got claims
+	var got Token
 	if err := token.Claims(&got); err != nil {
 		return nil, fmt.Errorf("reading the ID token: %s", clip(err.Error()))
 	}
@@ -150,18 +160,10 @@ func (c *Client) check(ctx context.Context, e *endpoints, raw, nonce string) (*c
 	return &got, nil
 }
 
-// claim turns a checked token into what the gate is told. Only the JSON value
-// true is a verified address: not "true", not 1.
-func (t *claims) claim() *providers.Claim {
+// Claim is what the gate is told. Only the JSON value true is a verified address:
+// not "true", not 1.
+func (t *Token) Claim() *providers.Claim {
 	return &providers.Claim{
 		Subject: t.Subject, Email: t.Email, EmailVerified: string(t.Verified) == "true", Name: clip(t.Name), AMR: []string{"fed"},
 	}
-}
-
-// ownsAddress reports whether Google gives out the address itself: one at
-// gmail.com, or at the domain of the organisation the account belongs to.
-func (t *claims) ownsAddress() bool {
-	_, domain, ok := strings.Cut(t.Email, "@")
-	domain = strings.ToLower(domain)
-	return ok && (domain == "gmail.com" || t.Domain != "" && domain == strings.ToLower(t.Domain))
 }

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: Portalgate contributors
 // SPDX-License-Identifier: Apache-2.0
 
-package google
+package relyingparty
 
 import (
 	"context"
@@ -60,12 +60,12 @@ func TestO10_Discovery(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			i := oidctest.New(t)
-			g := provisioned(t, i)
-			g.issuer.http.Timeout = 300 * time.Millisecond
+			p := opened(t, i)
+			p.issuer.http.Timeout = 300 * time.Millisecond
 			lie(i)
-			step, err := g.Start(context.Background(), providers.Request{Callback: callback, Attempt: "a"})
+			step, err := p.Start(context.Background(), providers.Request{Callback: callback, Attempt: "a"})
 			if err == nil && step.Redirect.Origins[0] == i.URL {
-				_, _, err = g.Continue(context.Background(), away(t, g, false))
+				_, err = p.Finish(context.Background(), away(t, p, false))
 			}
 			if err == nil {
 				t.Error("believed")
@@ -96,15 +96,15 @@ func TestDialled(t *testing.T) {
 func TestO12_NoStorm(t *testing.T) {
 	i := oidctest.New(t)
 	i.Instead(oidctest.Discovery, oidctest.Fails)
-	g := provisioned(t, i)
+	p := opened(t, i)
 	var now atomic.Int64
 	now.Store(time.Now().UnixNano())
-	g.issuer.now = func() time.Time { return time.Unix(0, now.Load()) }
+	p.issuer.now = func() time.Time { return time.Unix(0, now.Load()) }
 	everybody := func() {
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() {
-				if _, err := g.Start(context.Background(), providers.Request{Callback: callback, Attempt: "a"}); err == nil {
+				if _, err := p.Start(context.Background(), providers.Request{Callback: callback, Attempt: "a"}); err == nil {
 					t.Error("started without an issuer")
 				}
 			})
@@ -121,13 +121,13 @@ func TestO12_NoStorm(t *testing.T) {
 	}
 	i.Instead(oidctest.Discovery, nil)
 	now.Add(int64(longPause))
-	if _, err := signIn(t, g); err != nil {
+	if _, err := signIn(t, p); err != nil {
 		t.Errorf("the issuer is back, and: %v", err)
 	}
 	// What it said before will do while it is down again.
 	i.Instead(oidctest.Discovery, oidctest.Fails)
 	now.Add(int64(foundLife))
-	if _, err := g.Start(context.Background(), providers.Request{Callback: callback, Attempt: "a"}); err != nil {
+	if _, err := p.Start(context.Background(), providers.Request{Callback: callback, Attempt: "a"}); err != nil {
 		t.Error(err)
 	}
 }
