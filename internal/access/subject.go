@@ -51,7 +51,8 @@ func (r *Record) Recognizes(s Subject, authoritative bool) State {
 
 // EnterAs opens a session for an account, and has it belong to the client from
 // now on: in.Bind. It returns Live and the session, or why not. The same attempt
-// gets the same session again, while that lives. fresh is as for Redeem.
+// gets the same session again, while that lives. fresh is as for Redeem. Another
+// account than the client's is written down, for staff to see.
 func (r *Record) EnterAs(now time.Time, in Redemption, authoritative bool) (s Session, fresh bool, state State) {
 	if s, ok := r.Session(in.Session); ok {
 		if s.Over(now, in.Lifetimes) != "" {
@@ -59,7 +60,12 @@ func (r *Record) EnterAs(now time.Time, in Redemption, authoritative bool) (s Se
 		}
 		return s, false, Live
 	}
-	if state = r.Recognizes(in.Bind, authoritative); state != Live {
+	switch state = r.Recognizes(in.Bind, authoritative); state {
+	case Live:
+	case OtherAccount:
+		r.event(now, "account_refused", in.Bind.Method)
+		return Session{}, false, state
+	default:
 		return Session{}, false, state
 	}
 	s = r.admit(now, in, in.Shared)

@@ -62,6 +62,14 @@ func TestEnterAs(t *testing.T) {
 	if again, fresh, state := r.EnterAs(now.Add(time.Minute), in, true); fresh || state != Live || again != s || len(r.Sessions) != 1 {
 		t.Errorf("repeated: %+v %t %s", again, fresh, state)
 	}
+	another := in
+	another.Session, another.Bind.Hash = HashOf([]byte("s2")), HashOf([]byte("another"))
+	if _, fresh, state := r.EnterAs(now, another, true); fresh || state != OtherAccount || len(r.Sessions) != 1 {
+		t.Errorf("another account: %t %s", fresh, state)
+	}
+	if last := r.Events[len(r.Events)-1]; last != (Event{At: now.Unix(), What: "account_refused", Method: "google"}) {
+		t.Errorf("staff are not told of another account, but %+v", last)
+	}
 	r.EndSession(now, s.Hash, BySignOut)
 	if _, fresh, state := r.EnterAs(now, in, true); fresh || state != Used {
 		t.Errorf("a session that ended was made again: %t %s", fresh, state)

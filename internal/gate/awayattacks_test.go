@@ -148,6 +148,9 @@ func TestO08_RecycledAddress(t *testing.T) {
 	if !strings.Contains(w.logs.String(), `"account_refused"`) {
 		t.Error("it is not in the log")
 	}
+	if e := w.lastEvent("c-ada"); e.What != "account_refused" || e.Method != "google" {
+		t.Errorf("staff are not told: the last event is %+v", e)
+	}
 	account(i, "sub-ada", "ada@example.com", "hd", "example.com")
 	b.google().in("c-ada")
 	if q := i.Asked()[2]; q.Get("prompt") != "select_account" {

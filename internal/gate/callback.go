@@ -180,6 +180,9 @@ func (v *visit) finish(m Method, f *flow, switching bool) {
 	e.likely = r.Recognizes(as, c.Authoritative) == access.Live
 	e.redeem = func(now time.Time, r *access.Record, in access.Redemption) (access.Session, bool, access.State, error) {
 		s, fresh, state := r.EnterAs(now, in, c.Authoritative)
+		if state == access.OtherAccount {
+			return s, fresh, state, nil // that it was refused is written down
+		}
 		return s, fresh, state, store.ErrUnchanged
 	}
 	switch state, err := v.enter(f, e); {

@@ -36,6 +36,20 @@ func (w *world) record(client string) *access.Record {
 	return r
 }
 
+// lastEvent is the newest that the store holds of a client.
+func (w *world) lastEvent(client string) (e access.Event) {
+	w.t.Helper()
+	records := w.rt.eng.Load().records
+	err := records.Update(context.Background(), records.Tag(client), func(_ time.Time, r *access.Record) error {
+		e = r.Events[len(r.Events)-1]
+		return store.ErrUnchanged
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return e
+}
+
 // live is how many sessions a client has.
 func (w *world) live(client string) int {
 	w.t.Helper()
