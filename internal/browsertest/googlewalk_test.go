@@ -4,6 +4,7 @@
 package browsertest
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 
@@ -47,6 +48,13 @@ func TestWalkByGoogle(t *testing.T) {
 		b.visit(g.URL + "/sign-in/sign-out")
 		b.press("Sign out")
 		b.sees("You are signed out")
+	}
+	issuer.Be(func(c *oidctest.Conduct) { c.Back = func(q url.Values) { q.Set("error", "access_denied") } })
+	b.visit(g.URL + "/messages")
+	b.press("Continue with Google")
+	b.sees("You left Google before the end")
+	if at := b.href(); strings.Contains(at, "code=") || strings.Contains(at, "state=") {
+		t.Errorf("the answer stays in the address: %s", at)
 	}
 	if said := b.complaints(); len(said) > 0 {
 		t.Errorf("the browser complains: %q", said)

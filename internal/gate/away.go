@@ -76,9 +76,9 @@ func (v *visit) setOff(m Method) {
 	}})
 }
 
-func (v *visit) callbackURL(m Method) string {
-	return origin(v.PublicURL) + v.Path + "/" + m.Path() + "/callback"
-}
+func (v *visit) callbackURL(m Method) string { return origin(v.PublicURL) + v.callbackPath(m) }
+
+func (v *visit) callbackPath(m Method) string { return v.Path + "/" + m.Path() + "/callback" }
 
 // elsewhereURL returns where a browser may be sent, written anew; empty if it
 // may not be sent there.

@@ -220,13 +220,64 @@ func TestO11_Errors(t *testing.T) {
 		b := w.browser()
 		back := b.comeBack(b.setOff("google"))
 		p := b.get(back).out().says(tc.key, "method", "Google").says("email.offer")
+		if left := p.url.Query(); p.url.Path != "/sign-in/google/callback" || left.Get("flow") == "" || len(left) != 1 {
+			t.Errorf("the answer stays in the address: %v", p.url)
+		}
 		if strings.Contains(p.body, "alert(1)") || strings.Contains(p.body, "xxx") {
 			t.Error("the page repeats what was said")
 		}
 		if i.Hits(oidctest.Token) != 0 {
 			t.Error("a code beside an error was exchanged")
 		}
-		b.get(back).out().says("google.late.title", "method", "Google")
+		b.get(p.url.RequestURI()).out().says(tc.key, "method", "Google") // reloaded
+		asked := i.Hits(oidctest.Token)
+		b.get(back).out().says(tc.key, "method", "Google") // and once more
+		if i.Hits(oidctest.Token) != asked {
+			t.Error("an answer that was refused was taken to the issuer again")
+		}
+	}
+}
+
+// TestRefusedClean: whatever comes of an answer, the page that tells it has
+// nothing of it in its address, where a history, a screenshot or a reload would
+// find it.
+func TestRefusedClean(t *testing.T) {
+	i := oidctest.New(t)
+	w := newWorld(t, googles(i))
+	const clean = "/sign-in/google/callback?flow="
+	for name, tc := range map[string]struct {
+		account []any // beside the usual
+		change  func(c *oidctest.Conduct)
+		key     string
+		status  int
+	}{
+		"not on file": {account: []any{"email", "nobody@example.com"}, key: "google.nomatch.title", status: 403},
+		"unverified":  {account: []any{"email_verified", false}, key: "google.unproved.title", status: 403},
+		"cancelled":   {change: func(c *oidctest.Conduct) { c.Back = func(q url.Values) { q.Set("error", "access_denied") } }, key: "google.cancel.title", status: 200},
+		"a lie":       {change: func(c *oidctest.Conduct) { c.Sign = oidctest.Unsigned }, key: "google.down.title", status: 503},
+		"nobody":      {account: []any{"email", ""}, key: "google.down.title", status: 503},
+	} {
+		t.Run(name, func(t *testing.T) {
+			account(i, "sub-ada", "ada@example.com", append([]any{"hd", "example.com"}, tc.account...)...)
+			i.Be(func(c *oidctest.Conduct) {
+				c.Back, c.Sign = nil, nil
+				if tc.change != nil {
+					tc.change(c)
+				}
+			})
+			b := w.browser()
+			back := b.comeBack(b.setOff("google"))
+			first := b.once().get(back)
+			to := first.header.Get("Location")
+			if first.status != http.StatusSeeOther || !strings.HasPrefix(to, clean) || strings.ContainsAny(to[len(clean):], "&=?") {
+				t.Fatalf("answered %d to %q, and not away from the answer", first.status, to)
+			}
+			b.get(to).is(tc.status).out().says(tc.key, "method", "Google").says("email.offer")
+		})
+	}
+	p := w.browser().once().get("/sign-in/google/callback?state=old&code=x")
+	if p.status != http.StatusSeeOther || p.header.Get("Location") != "/sign-in/google/callback?late" {
+		t.Errorf("an answer to nothing: %d to %q", p.status, p.header.Get("Location"))
 	}
 }
 

@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"net/http"
 	"net/url"
 	"testing"
 	"time"
@@ -58,10 +59,14 @@ func TestO03_AttemptIsCounted(t *testing.T) {
 	q.Set("code", "junk")
 	front := mustURL(t, w.front)
 	cookies := b.c.Jar.Cookies(front)
+	var last *page
 	for range 60 {
 		twin := w.browser()
 		twin.c.Jar.SetCookies(front, cookies)
-		twin.get("/sign-in/google/callback?" + q.Encode()).out()
+		last = twin.get("/sign-in/google/callback?" + q.Encode()).out()
+	}
+	if last.is(http.StatusTooManyRequests).says("wait.now").says("email.offer"); last.url.Query().Has("code") {
+		t.Errorf("the answer stays in the address: %v", last.url)
 	}
 	if n := i.Hits(oidctest.Token); n > awayAttempt.Count {
 		t.Errorf("the issuer was asked %d times for one attempt", n)

@@ -38,6 +38,18 @@ type claimed struct {
 	Asked bool `json:"q,omitempty"`
 }
 
+// turnedDown is why an answer lets nobody in. It is kept as a claim is, to be told at
+// an address that holds nothing of the answer.
+type turnedDown struct {
+	// Stem is that of the page's texts; empty is a page to wait at, Until then.
+	Stem   string `json:"k,omitempty"`
+	Status int    `json:"s,omitempty"`
+	Until  int64  `json:"u,omitempty"`
+}
+
+// late is the query of the page about an answer that belongs to no flow.
+const late = "late"
+
 // callback is where a browser comes back to: first with an answer, which is taken
 // in and leaves the address, and then with the name of the flow that has it now.
 // It is always that one, for another tab may have come back as somebody else.
@@ -45,24 +57,40 @@ func (v *visit) callback(m Method) {
 	if v.r.Method != http.MethodGet || v.prefetch() {
 		return
 	}
-	if v.original.RawQuery != "" && !v.query.Has("flow") {
+	switch {
+	case v.original.RawQuery == late:
+		v.refuse(m, 0, m.Describe().Text+".late", "/", nil)
+		return
+	case v.original.RawQuery != "" && !v.query.Has("flow"):
 		v.takeBack(m)
 		return
 	}
-	f := v.jar.flow(v.query.Get("flow"))
-	if f == nil || f.Away != m.Name || f.Claim == nil {
+	switch f := v.jar.flow(v.query.Get("flow")); {
+	case f != nil && f.Away == m.Name && f.Claim != nil:
+		v.finish(m, f, false)
+	case f != nil && f.Away == m.Name && f.Refusal != nil:
+		v.turnDown(m, f)
+	default:
 		v.redirect(v.Path + "#")
+	}
+}
+
+// turnDown tells what a flow's refusal is.
+func (v *visit) turnDown(m Method, f *flow) {
+	if f.Refusal.Stem == "" {
+		v.waitElsewhere(m, max(time.Unix(f.Refusal.Until, 0).Sub(v.now), time.Second), f.Back)
 		return
 	}
-	v.finish(m, f, false)
+	v.refuse(m, f.Refusal.Status, f.Refusal.Stem, f.Back, nil)
 }
 
 // goOn leads from the answer to what it has become.
 func (v *visit) goOn(m Method, f *flow) {
-	v.redirect(v.Path + "/" + m.Path() + "/callback?flow=" + f.id)
+	v.redirect(v.callbackPath(m) + "?flow=" + f.id)
 }
 
-// takeBack takes an answer to the method and keeps what it makes of it.
+// takeBack takes an answer to the method and keeps what it makes of it. Only
+// where that cannot be known the answer stays in the address, to be tried again.
 func (v *visit) takeBack(m Method) {
 	id, _, _ := strings.Cut(v.query.Get("state"), ".")
 	f := v.jar.flow(id)
@@ -70,9 +98,9 @@ func (v *visit) takeBack(m Method) {
 	case f == nil || f.Away != m.Name || len(v.query["state"]) != 1 ||
 		subtle.ConstantTimeCompare([]byte(v.query.Get("state")), []byte(v.eng.keys.attempt(f, m.Name))) != 1:
 		v.audit("account_refused", zap.String("method", m.Name), zap.String("because", "state"))
-		v.refuse(m, 0, m.Describe().Text+".late", "/", nil)
+		v.redirect(v.callbackPath(m) + "?" + late)
 		return
-	case f.Claim != nil: // it was taken in before, and its answer lost
+	case f.Claim != nil || f.Refusal != nil: // it was taken in before, and ours lost
 		v.goOn(m, f)
 		return
 	}
@@ -87,7 +115,7 @@ func (v *visit) takeBack(m Method) {
 		return
 	case !d.Allowed:
 		v.audit("away_refused", zap.String("method", m.Name), zap.String("because", "limit"))
-		v.waitElsewhere(m, d.RetryAfter, f.Back)
+		v.keep(m, f, nil, &turnedDown{Until: v.now.Add(d.RetryAfter).Unix()})
 		return
 	}
 	fields := make(map[string]string)
@@ -99,28 +127,31 @@ func (v *visit) takeBack(m Method) {
 	_, claim, err := m.Continue(v.r.Context(), providers.Request{
 		Fields: fields, State: f.State, Callback: v.callbackURL(m), Attempt: v.eng.keys.attempt(f, m.Name),
 	})
+	down := &turnedDown{Stem: m.Describe().Text + ".down", Status: http.StatusServiceUnavailable}
 	denial, denied := errors.AsType[*providers.Denial](err)
 	switch {
 	case denied:
 		v.Log.Warn("a sign-in method refuses", zap.String("method", m.Name), zap.Error(err))
-		v.jar.endFlow(v.w, f)
-		v.refuse(m, 0, denial.Reason, f.Back, nil)
+		v.keep(m, f, nil, &turnedDown{Stem: denial.Reason})
 	case err != nil || claim == nil:
 		v.Log.Error("a sign-in method does not go on", zap.String("method", m.Name), zap.Error(err))
-		v.jar.endFlow(v.w, f)
-		v.notNow(m, f.Back)
+		v.keep(m, f, nil, down)
 	case claim.Subject == "" || claim.Email == "" || len(claim.Subject) > 255 || len(claim.Email) > 320:
 		v.Log.Error("a sign-in method names nobody", zap.String("method", m.Name))
-		v.jar.endFlow(v.w, f)
-		v.notNow(m, f.Back)
+		v.keep(m, f, nil, down)
 	default:
-		f.State, f.Claim = nil, &claimed{
+		v.keep(m, f, &claimed{
 			At: v.now.Unix(), Account: v.eng.keys.account(m.Name, claim.Subject),
 			Email: claim.Email, Verified: claim.EmailVerified, Authoritative: claim.Authoritative,
-		}
-		v.jar.setFlow(v.w, f)
-		v.goOn(m, f)
+		}, nil)
 	}
+}
+
+// keep has a flow hold what became of its answer, and leads on to that.
+func (v *visit) keep(m Method, f *flow, c *claimed, no *turnedDown) {
+	f.State, f.Claim, f.Refusal = nil, c, no
+	v.jar.setFlow(v.w, f)
+	v.goOn(m, f)
 }
 
 // finish lets in the client whose account it is.

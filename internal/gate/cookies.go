@@ -43,10 +43,11 @@ type flow struct {
 	Proved bool `json:"p,omitempty"`
 	// Away is the method by which the browser was sent to another place, State
 	// what the method wants to see again when it is back, and Claim who it then
-	// says that this is.
-	Away  string   `json:"w,omitempty"`
-	State []byte   `json:"e,omitempty"`
-	Claim *claimed `json:"m,omitempty"`
+	// says that this is, or Refusal why it says nobody.
+	Away    string      `json:"w,omitempty"`
+	State   []byte      `json:"e,omitempty"`
+	Claim   *claimed    `json:"m,omitempty"`
+	Refusal *turnedDown `json:"x,omitempty"`
 	// Back and Shared are what was wished for before it went.
 	Back   string `json:"r,omitempty"`
 	Shared bool   `json:"h,omitempty"`
