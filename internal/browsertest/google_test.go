@@ -108,4 +108,6 @@ func (c *catalogue) google() {
 	}
 	h.advance(time.Second)
 	c.add("google-wait", busy.setOff())
+	asked := h.visitor()
+	c.add("google-wait-links", asked.send(asked.ask("ada@example.com"), "/sign-in/magic-link"))
 }

@@ -290,7 +290,11 @@ func (v *visit) sendLink(f *flow, to address.Address, o order) {
 	}
 	if !d.Allowed {
 		v.audit("link_refused", zap.String("because", "limit"))
-		v.wait(d.RetryAfter, mailbox)
+		if mailbox {
+			v.waitForMail(d.RetryAfter, o.back)
+			return
+		}
+		v.wait(v.home(), d.RetryAfter, o.back)
 		return
 	}
 	if !onFile {

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -51,7 +50,7 @@ func (v *visit) setOff(m Method) {
 	}
 	if !d.Allowed {
 		v.audit("away_refused", zap.String("method", m.Name), zap.String("because", "limit"))
-		v.waitElsewhere(m, d.RetryAfter, back)
+		v.wait(m, d.RetryAfter, back)
 		return
 	}
 	f := v.jar.name(&flow{Away: m.Name, Back: back, Shared: p.Get("shared") == "1"})
@@ -143,17 +142,5 @@ func (v *visit) refuse(m Method, status int, stem, back string, slots ui.Slots, 
 	}
 	page.Body = append(append(page.Body, more...), again)
 	page.Body = append(page.Body, v.offers(m, back)...)
-	v.show(page)
-}
-
-// waitElsewhere tells a person to wait before setting off again.
-func (v *visit) waitElsewhere(m Method, d time.Duration, back string) {
-	v.w.Header().Set("Retry-After", strconv.Itoa(int((d+time.Second-1)/time.Second)))
-	page := ui.Page{Status: http.StatusTooManyRequests, Title: "wait.title", Slots: ui.Slots{"wait": ui.Wait(d)}, Body: []ui.Block{
-		ui.Lead("wait.lead"), ui.Text("wait.calm"),
-	}}
-	if others := v.offers(m, back); len(others) > 0 {
-		page.Body = append(append(page.Body, ui.Text("wait.now")), others...)
-	}
 	v.show(page)
 }

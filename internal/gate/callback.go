@@ -78,7 +78,7 @@ func (v *visit) callback(m Method) {
 // turnDown tells what a flow's refusal is.
 func (v *visit) turnDown(m Method, f *flow) {
 	if f.Refusal.Stem == "" {
-		v.waitElsewhere(m, max(time.Unix(f.Refusal.Until, 0).Sub(v.now), time.Second), f.Back)
+		v.wait(m, max(time.Unix(f.Refusal.Until, 0).Sub(v.now), time.Second), f.Back)
 		return
 	}
 	v.refuse(m, f.Refusal.Status, f.Refusal.Stem, f.Back, nil)

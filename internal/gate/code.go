@@ -170,7 +170,7 @@ func (v *visit) code() {
 		v.unknown(err)
 		return
 	case wait > 0:
-		v.wait(wait, false)
+		v.wait(v.home(), wait, v.jar.asked[0].Back)
 		return
 	case len(tried) == 0:
 		v.show(v.sentPage(p.flow, "code.spent"))

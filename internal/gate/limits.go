@@ -89,17 +89,26 @@ func (v *visit) network() string {
 	return ip.String()
 }
 
-// wait tells a person to wait, and how long.
-func (v *visit) wait(d time.Duration, links bool) {
+// wait tells a person to wait before using a method again.
+func (v *visit) wait(m Method, d time.Duration, back string) {
+	v.pause(d, m, back, "wait.now", ui.Page{Title: "wait.title", Body: []ui.Block{ui.Lead("wait.lead"), ui.Text("wait.calm")}})
+}
+
+// waitForMail tells a person to wait for another link where there is one to look
+// for.
+func (v *visit) waitForMail(d time.Duration, back string) {
+	v.pause(d, v.home(), back, "wait.now", ui.Page{Title: "wait.links.title", Body: []ui.Block{
+		ui.Lead("wait.links.lead"), ui.Link{Key: "sent.none", Href: v.Path + "/help"},
+	}})
+}
+
+// pause shows a page that tells a person to wait with a method, and, after the
+// words of other, the ways in that have not to be waited for.
+func (v *visit) pause(d time.Duration, m Method, back string, other ui.Text, page ui.Page) {
 	v.w.Header().Set("Retry-After", strconv.Itoa(int((d+time.Second-1)/time.Second)))
-	page := ui.Page{Status: http.StatusTooManyRequests, Slots: ui.Slots{"wait": ui.Wait(d)}}
-	if links {
-		page.Title, page.Body = "wait.links.title", []ui.Block{ui.Lead("wait.links.lead"), ui.Link{Key: "sent.none", Href: v.Path + "/help"}}
-	} else {
-		page.Title, page.Body = "wait.title", []ui.Block{ui.Lead("wait.lead"), ui.Text("wait.calm")}
-		if others := v.offers(v.home(), v.back()); len(others) > 0 {
-			page.Body = append(append(page.Body, ui.Text("wait.now")), others...)
-		}
+	page.Status, page.Slots = http.StatusTooManyRequests, ui.Slots{"wait": ui.Wait(d)}
+	if ways := v.offers(m, back); len(ways) > 0 {
+		page.Body = append(append(page.Body, other), ways...)
 	}
 	v.show(page)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/portalgate/portalgate/internal/limit"
+	"github.com/portalgate/portalgate/internal/oidctest"
 	"github.com/portalgate/portalgate/internal/ui"
 )
 
@@ -282,4 +283,33 @@ func TestE03_Networks(t *testing.T) {
 			t.Errorf("%s and %s are one network: %v, want %v", tc.a, tc.b, got, tc.same)
 		}
 	}
+}
+
+// Whoever has to wait with one way in is offered the others, and they lead to the
+// page that was wanted.
+func TestWaitOffersOtherWays(t *testing.T) {
+	t.Run("a PIN", func(t *testing.T) {
+		w := newWorld(t, pins, googles(oidctest.New(t)))
+		b := w.browser()
+		for range perGuesser.Count {
+			b.pin("ada@example.com", "000000").is(422)
+		}
+		p := b.pin("ada@example.com", "000000").is(429).says("pin.wait.title").says("pin.wait.other")
+		if !strings.Contains(p.body, `href="/sign-in/magic-link?return_to=%2Ffiles%2F7"`) {
+			t.Error("no way to a link by email")
+		}
+		p.says("email.offer").says("all.help")
+		b.get(b.comeBack(b.sentTo(b.send(p.form("/sign-in/google"))))).in("c-ada")
+	})
+	t.Run("a link", func(t *testing.T) {
+		w := newWorld(t, pins, googles(oidctest.New(t)))
+		b := w.browser()
+		b.ask("ada@example.com", "return_to", "/files/7").is(200)
+		p := b.ask("ada@example.com", "return_to", "/files/7").is(429).says("wait.links.title").says("wait.now")
+		if !strings.Contains(p.body, `href="/sign-in/pin?return_to=%2Ffiles%2F7"`) {
+			t.Error("no way to a PIN")
+		}
+		p.says("pin.offer").says("sent.none")
+		b.get(b.comeBack(b.sentTo(b.send(p.form("/sign-in/google"))))).in("c-ada")
+	})
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -113,7 +112,7 @@ func (v *visit) checkSecret(m Method, f *flow, ask *providers.Ask, c providers.C
 	}
 	if !d.Allowed {
 		v.audit("pin_refused", zap.String("because", "limit"))
-		v.waitForPIN(d.RetryAfter)
+		v.waitForPIN(m, d.RetryAfter, a.back)
 		return
 	}
 	client, err := v.Clients.ByAddress(ctx, to)
@@ -227,13 +226,6 @@ func (v *visit) countGuess(ctx context.Context, f *flow, to address.Address) (li
 }
 
 // waitForPIN tells a person to wait before the next try. Other ways stay open.
-func (v *visit) waitForPIN(d time.Duration) {
-	v.w.Header().Set("Retry-After", strconv.Itoa(int((d+time.Second-1)/time.Second)))
-	v.show(ui.Page{
-		Status: http.StatusTooManyRequests, Title: "pin.wait.title", Slots: ui.Slots{"wait": ui.Wait(d)},
-		Body: []ui.Block{
-			ui.Lead("pin.wait.lead"), ui.Text("pin.wait.other"),
-			ui.Link{Key: "pin.wait.back", Href: v.Path + "/" + v.home().Path(), Weight: ui.Other},
-		},
-	})
+func (v *visit) waitForPIN(m Method, d time.Duration, back string) {
+	v.pause(d, m, back, "pin.wait.other", ui.Page{Title: "pin.wait.title", Body: []ui.Block{ui.Lead("pin.wait.lead")}})
 }
