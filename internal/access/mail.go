@@ -15,7 +15,10 @@ func (r *Record) Complain(now time.Time, address Hash) {
 
 // NoMail reports whether nothing is to be mailed to the address on file,
 // because its owner has complained. Another address is another matter.
-func (r *Record) NoMail() bool { return r.Spam != "" && r.Spam.is(r.Address) }
+func (r *Record) NoMail() bool { return r.NoMailTo(r.Address) }
+
+// NoMailTo is NoMail for the address with this hash.
+func (r *Record) NoMailTo(address Hash) bool { return r.Spam.is(address) }
 
 // ResumeMail lets mail be sent again, and reports whether it was held back.
 func (r *Record) ResumeMail(now time.Time) bool {

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/portalgate/portalgate/internal/gate"
+	"github.com/portalgate/portalgate/internal/mail/outbox"
 	"github.com/portalgate/portalgate/internal/oidctest"
 	"github.com/portalgate/portalgate/providers/google"
 )
@@ -50,6 +51,23 @@ func (v *visitor) google() *shown {
 		v.h.t.Fatal("not sent to Google")
 	}
 	return v.do("GET", html.UnescapeString(to[1]), nil)
+}
+
+// tidings lets time pass until there is a mail to an address with nothing to press.
+func (h *house) tidings(email string) outbox.Entry {
+	h.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); time.Since(began) < patience; <-tick.C {
+		for _, m := range h.rt.Outbox().Messages() {
+			if m.To == email && link(m) == "" && stopOf(m) == "" {
+				return m
+			}
+		}
+		h.advance(time.Second)
+	}
+	h.t.Fatal("nobody was told anything")
+	return outbox.Entry{}
 }
 
 // google is what can become of a sign-in by Google.
@@ -89,6 +107,12 @@ func (c *catalogue) google() {
 			c.add("google-account", h.visitor().google())
 			c.add("stop-google-done", v.send(page, "/sign-in/stop", "email", "bob@example.com"))
 		}
+	}
+
+	h.onFile(strings.ReplaceAll(clients, "bob@", "robert@") + "c-grace,grace+clinic@gmail.com,Grace,yes\n")
+	for _, to := range []string{"bob@example.com", "robert@example.com"} {
+		told := h.tidings(to)
+		c.mails += told.Subject + told.Text
 	}
 
 	grace := h.visitor()

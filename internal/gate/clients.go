@@ -12,6 +12,7 @@ import (
 
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/directory/file"
 )
 
@@ -24,7 +25,9 @@ import (
 // change is one thing that happened to one client on the list.
 type change struct {
 	id string
-	to address.Address // to sign in with from then on; the zero one for none
+	// from is the address to sign in with until then, and to from then on; the
+	// zero one is none.
+	from, to address.Address
 }
 
 // follow watches the list of clients of c in place of that of before, and notes
@@ -46,16 +49,16 @@ func (rt *Runtime) follow(before, c *Config) {
 	if before != nil {
 		if old, ok := before.Clients.(*file.File); ok && old != list {
 			ids, added := list.Since(old)
-			rt.note(c, ids, added)
+			rt.note(c, old, ids, added)
 		}
 	}
 	ctx, cancel := context.WithCancel(rt.life)
 	var running sync.WaitGroup
 	running.Go(func() {
 		list.Watch(ctx, time.Second, file.Report{
-			Changed: func(ids, added []string) {
+			Changed: func(old *file.File, ids, added []string) {
 				rt.meter.stale.Set(0)
-				rt.note(c, ids, added)
+				rt.note(c, old, ids, added)
 			},
 			Failed: func(err error) {
 				rt.meter.stale.Set(1)
@@ -72,9 +75,9 @@ func (rt *Runtime) follow(before, c *Config) {
 	rt.watch = func() { cancel(); running.Wait() }
 }
 
-// note notes how the clients with these ids stand now. One who was
-// added starts afresh.
-func (rt *Runtime) note(c *Config, ids, added []string) {
+// note notes how the clients with these ids stood before and stand now. One who
+// was added starts afresh.
+func (rt *Runtime) note(c *Config, before *file.File, ids, added []string) {
 	if len(ids) == 0 {
 		return
 	}
@@ -84,12 +87,7 @@ func (rt *Runtime) note(c *Config, ids, added []string) {
 		changes = append(changes, change{id: id})
 	}
 	for _, id := range ids {
-		ch := change{id: id}
-		client, err := c.Clients.ByID(rt.life, id)
-		if to, bad := address.Parse(client.Email); err == nil && bad == nil && client.Access {
-			ch.to = to
-		}
-		changes = append(changes, ch)
+		changes = append(changes, change{id: id, from: rt.signsInBy(before, id), to: rt.signsInBy(c.Clients, id)})
 	}
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
@@ -98,6 +96,17 @@ func (rt *Runtime) note(c *Config, ids, added []string) {
 		rt.settling = true
 		rt.background.Go(rt.settle)
 	}
+}
+
+// signsInBy returns the address by which a client may sign in; the zero one for
+// none.
+func (rt *Runtime) signsInBy(list directory.Directory, id string) address.Address {
+	c, err := list.ByID(rt.life, id)
+	a, bad := address.Parse(c.Email)
+	if err != nil || bad != nil || !c.Access {
+		return address.Address{}
+	}
+	return a
 }
 
 // settle makes the noted changes to the records, one after the other.
@@ -135,6 +144,9 @@ func (rt *Runtime) settleOne(ch change) error {
 	var bound access.Hash
 	if ch.to != (address.Address{}) {
 		bound = e.records.Address(ch.to)
+	}
+	if err := rt.announceMoved(rt.life, e, ch.id, ch.from, ch.to); err != nil {
+		return err
 	}
 	return e.records.Rebind(rt.life, ch.id, bound)
 }

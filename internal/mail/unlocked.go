@@ -10,6 +10,6 @@ func (c *Composer) Unlocked(n Notice) (Message, error) {
 	return c.letter(envelope{"notice", n.ID, n.To, n.First}, letter{
 		Subject: say(".subject"),
 		Preview: c.ui.Text("mail.unlocked.preview", nil),
-		Parts:   []part{{Text: say("")}, {Text: say(".tell")}},
+		Parts:   []part{{Text: say("")}, {Text: c.ui.Text("notice.tell", nil)}},
 	})
 }

@@ -12,11 +12,11 @@ import (
 // Report is told what Watch finds. Its functions are called one at a time;
 // none may be nil.
 type Report struct {
-	// Changed is called after a new list came into force, with the sorted ids
-	// of the clients who are gone, new or different in anything, and of those
-	// the ones that are new. It is called with none if the file is good again
-	// and says what it said before.
-	Changed func(ids, added []string)
+	// Changed is called after a new list came into force, with the one before it,
+	// the sorted ids of the clients who are gone, new or different in anything,
+	// and of those the ones that are new. It is called with none if the file is
+	// good again and says what it said before.
+	Changed func(before *File, ids, added []string)
 	// Failed is called once for each change that cannot be taken: a bad file,
 	// or none at all. The list before it stays in force.
 	Failed func(error)
@@ -114,6 +114,8 @@ func (w *watch) take(found state) {
 	ids := differing(before, after)
 	if recovered := w.failure != ""; recovered || len(ids) > 0 {
 		w.failure = ""
-		w.report.Changed(ids, added(before, ids))
+		old := &File{path: w.file.path}
+		old.list.Store(before)
+		w.report.Changed(old, ids, added(before, ids))
 	}
 }

@@ -28,7 +28,7 @@ type polls struct {
 func newPolls(t *testing.T, f *File) *polls {
 	p := &polls{t: t}
 	p.watch = newWatch(f, Report{
-		Changed: func(ids, _ []string) { p.reports = append(p.reports, "changed "+strings.Join(ids, " ")) },
+		Changed: func(_ *File, ids, _ []string) { p.reports = append(p.reports, "changed "+strings.Join(ids, " ")) },
 		Failed:  func(err error) { p.reports = append(p.reports, "failed "+err.Error()) },
 	})
 	return p
@@ -232,7 +232,7 @@ func TestWatchWithinFiveSeconds(t *testing.T) {
 		var done sync.WaitGroup
 		done.Go(func() {
 			f.Watch(ctx, time.Second, Report{
-				Changed: func(ids, _ []string) {
+				Changed: func(_ *File, ids, _ []string) {
 					if _, err := f.ByID(ctx, "c-1"); !errors.Is(err, directory.ErrNotFound) {
 						t.Errorf("Changed is called while the old list is in force")
 					}

@@ -1,0 +1,91 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/mail"
+	"github.com/portalgate/portalgate/internal/store"
+)
+
+// A client whose address on file is another is told at both: whoever talks staff
+// into changing it has taken the portal over, and the old mailbox is where the
+// client reads of it.
+
+// movedWait is how long these notices wait: longer than it takes every gate that
+// reads the same list to find the change, so that they are queued once.
+const movedWait = 15 * time.Second
+
+// announceMoved queues the notices that a client's address was from and is to, if
+// that is so and the client has ever been here. It comes before the change is made
+// to the record, so that no crash can make it in silence.
+func (rt *Runtime) announceMoved(ctx context.Context, e *engine, client string, from, to address.Address) error {
+	none := address.Address{}
+	if from == none || to == none || from.Canonical() == to.Canonical() {
+		return nil
+	}
+	tag, now := e.records.Tag(client), rt.now()
+	r, err := e.records.Get(ctx, tag)
+	if err = ignoreNotFound(err); err != nil || r == nil || r.Client != client {
+		return err
+	}
+	for _, at := range []address.Address{from, to} {
+		id := access.HashOf([]byte(fmt.Sprint("moved", tag, e.records.Address(from), e.records.Address(to), e.records.Address(at))))
+		l := letter{Made: now.Unix(), Tag: tag, Address: at.String(), Moved: true}
+		if err := e.enqueue(ctx, "notice-moved-"+string(id), l, now.Add(movedWait), now.Add(24*time.Hour)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellMoved mails one of them, if there is still somebody to tell there.
+func (e *engine) tellMoved(ctx context.Context, c *Config, now time.Time, it store.Item, l letter) (came, error) {
+	none := came{what: "notice"}
+	at, bad := address.Parse(l.Address)
+	r, err := e.records.Get(ctx, l.Tag)
+	if err = ignoreNotFound(err); err != nil || bad != nil || r == nil {
+		return none, err
+	}
+	to, bound, err := e.records.OnFile(ctx, c.Clients, r.Client)
+	switch {
+	case err != nil:
+		return none, err
+	case bound == "" || !to.EmailOK:
+		return none, nil
+	case !r.BoundTo(r.Client, bound) && now.Unix() < l.Made+int64(noticeLate/time.Second):
+		return none, errEarly // the change is not made yet
+	}
+	other, err := c.Clients.ByAddress(ctx, at)
+	if err != nil && !errors.Is(err, directory.ErrNotFound) {
+		return none, err
+	}
+	if err == nil && other.ID != to.ID {
+		return none, nil // nor is it the business of who has that address now
+	}
+	letters, err := mail.NewComposer(c.UI, c.Templates)
+	if err != nil {
+		return none, err
+	}
+	here := e.records.Address(at)
+	n := mail.Notice{ID: messageID(it.ID), To: at.String(), When: time.Unix(l.Made, 0)}
+	compose := letters.MovedAway // to whom it may concern
+	if here == bound {
+		n.First, compose = firstName(to), letters.MovedHere
+	}
+	m, err := compose(n)
+	if err != nil {
+		return none, err
+	}
+	return e.post(ctx, c, parcel{tag: l.Tag, client: to.ID, withheld: r.NoMailTo(here), mailNote: mailNote{
+		ID: n.ID, Kind: "notice", To: here, Asked: l.Made, Until: it.Expires.Unix(),
+	}}, m)
+}
