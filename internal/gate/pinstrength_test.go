@@ -122,8 +122,9 @@ func TestC06_HashFlood(t *testing.T) {
 }
 
 // TestP01_Bound: the best that guessing can do, whatever the number of networks
-// and addresses: the rules alone, without limits by network, against clients
-// who get one new PIN after the other. At most one live PIN in 100 000 falls.
+// and addresses: the rules alone, without limits by network, and each PIN that of
+// a client at whom nobody has guessed that day. At most one live PIN in 100 000
+// falls.
 func TestP01_Bound(t *testing.T) {
 	guesses := 1_000_000
 	if proof() {
