@@ -44,8 +44,7 @@ func TestO01_MixUp(t *testing.T) {
 }
 
 // TestO02_State: answers with no state, another's, a used one, one of another
-// browser, and one that is too old. And 10 000 who set off and never come back
-// leave nothing in the store.
+// browser, and one that is too old.
 func TestO02_State(t *testing.T) {
 	w := newWorld(t, googles(oidctest.New(t)), wide)
 	b := w.browser()
@@ -279,25 +278,6 @@ func TestRefusedClean(t *testing.T) {
 	if p.status != http.StatusSeeOther || p.header.Get("Location") != "/sign-in/google/callback?late" {
 		t.Errorf("an answer to nothing: %d to %q", p.status, p.header.Get("Location"))
 	}
-}
-
-// TestO12_IssuerDown: the issuer fails, hangs or floods. Links go on, and the
-// page says so.
-func TestO12_IssuerDown(t *testing.T) {
-	i := oidctest.New(t)
-	i.Instead(oidctest.Discovery, oidctest.Fails)
-	w := newWorld(t, googles(i))
-	b := w.browser()
-	f := b.get("/sign-in/magic-link").form("/sign-in/magic-link")
-	f.action = "/sign-in/google"
-	b.send(f).is(503).out().says("google.down.title", "method", "Google").says("email.offer")
-	w.signIn("ada@example.com")
-	w2 := newWorld(t, googles(oidctest.New(t)))
-	w2.signIn("ada@example.com")
-	j := oidctest.New(t)
-	w3 := newWorld(t, googles(j))
-	j.Instead(oidctest.Token, oidctest.Fails)
-	w3.browser().google().is(503).out().says("google.down.title", "method", "Google")
 }
 
 // TestO13_AddressChanged: staff change the address of a client whose account is

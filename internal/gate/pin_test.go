@@ -44,21 +44,28 @@ func (b *browser) pin(email, pin string, more ...string) *page {
 	return b.send(p.form("/sign-in/pin"), append([]string{"email", email, "pin", pin}, more...)...)
 }
 
-// guess sends one guess from a fresh browser, straight at the handler, and
-// returns the answer and how long it took.
+// guess sends one guess.
 func (w *world) guess(ip netip.Addr, email, pin string) (*httptest.ResponseRecorder, time.Duration) {
+	w.t.Helper()
+	return w.form(ip, "/sign-in/pin", url.Values{"email": {email}, "pin": {pin}, "return_to": {"/"}})
+}
+
+// form sends a form from a fresh browser straight at the handler, and returns
+// the answer and how long it took.
+func (w *world) form(ip netip.Addr, path string, form url.Values) (*httptest.ResponseRecorder, time.Duration) {
 	w.t.Helper()
 	k := &w.rt.eng.Load().keys
 	f := &flow{id: randomID(), Nonce: randomBytes(32), Browser: randomID() + randomID(), Made: w.clock.now().Unix()}
-	form := url.Values{"email": {email}, "pin": {pin}, "return_to": {"/"}, "flow": {f.id}, "nonce": {k.formNonce(f)}}
-	r := httptest.NewRequest("POST", w.front+"/sign-in/pin", strings.NewReader(form.Encode()))
+	form.Set("flow", f.id)
+	form.Set("nonce", k.formNonce(f))
+	r := httptest.NewRequest("POST", w.front+path, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Accept", "text/html")
 	r.AddCookie(&http.Cookie{Name: "portalgate-main-flow-" + f.id, Value: sealJSON(k.flow, f, f.id)})
 	rec := httptest.NewRecorder()
 	start := time.Now()
 	if err := w.h.ServeHTTP(rec, r, Front{IP: ip}, nil); err != nil {
-		w.t.Errorf("a guess: %v", err)
+		w.t.Errorf("a form to %s: %v", path, err)
 	}
 	return rec, time.Since(start)
 }

@@ -5,6 +5,8 @@ package relyingparty
 
 import (
 	"context"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -86,6 +88,34 @@ func TestDialled(t *testing.T) {
 	} {
 		if err := safeDial(addr); (err != nil) != refused {
 			t.Errorf("%s: %v, refused should be %t", addr, err, refused)
+		}
+	}
+}
+
+// TestO12_InvalidTLS: what answers in the issuer's place cannot show that it is the
+// issuer. It is asked nothing, and least of all told the secret.
+func TestO12_InvalidTLS(t *testing.T) {
+	impostor := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("it was asked %s", r.URL.Path)
+	}))
+	impostor.Config.ErrorLog = log.New(io.Discard, "", 0)
+	impostor.StartTLS() // with a certificate of its own making
+	defer impostor.Close()
+	for what, known := range map[string]*Known{
+		"discovery": nil,
+		"token":     {Auth: impostor.URL + "/authorize", Token: impostor.URL + "/token", Keys: impostor.URL + "/keys"},
+	} {
+		c := &Client{Issuer: impostor.URL, ClientID: oidctest.ClientID}
+		c.Open(oidctest.ClientSecret, known)
+		step, err := c.Start(context.Background(), providers.Request{Callback: callback, Attempt: "a"})
+		if (err == nil) != (known != nil) {
+			t.Fatalf("%s: starting: %v", what, err)
+		}
+		_, err = c.Finish(context.Background(), providers.Request{
+			Callback: callback, State: step.State, Fields: map[string]string{"code": "c", "state": "a"},
+		})
+		if err == nil {
+			t.Errorf("%s: believed", what)
 		}
 	}
 }
