@@ -181,7 +181,7 @@ func (v *visit) forward(who *session.Visitor, next Next) error {
 	claims := identity.Claims{Issuer: v.issuer, Audience: v.audience, Anonymous: who == nil}
 	if who != nil {
 		claims.Subject, claims.Email, claims.Name = who.Client.ID, who.Client.Email, who.Client.Name
-		claims.Session, claims.AMR = who.SID, []string{who.Session.Method}
+		claims.Session, claims.AMR = who.SID, who.AMR
 		claims.AuthTime = time.Unix(who.Session.Made, 0)
 	}
 	// By this machine's clock: the upstream's is nearer to it than to the store's.

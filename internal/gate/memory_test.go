@@ -108,7 +108,7 @@ func TestMemoryPerSession(t *testing.T) {
 		}
 		_, err = ring.For(identity.Claims{
 			Issuer: "https://portal.example.com", Audience: "portal", Subject: who.Client.ID, Email: who.Client.Email,
-			Name: who.Client.Name, Session: who.SID, AMR: []string{who.Session.Method}, AuthTime: time.Unix(who.Session.Made, 0),
+			Name: who.Client.Name, Session: who.SID, AMR: who.AMR, AuthTime: time.Unix(who.Session.Made, 0),
 		}, now)
 		if err != nil {
 			t.Fatal(err)

@@ -25,6 +25,8 @@ type Visitor struct {
 	Session *access.Session
 	// SID names the session to the upstream and on pages; it opens nothing.
 	SID string
+	// AMR is how the session was opened, as an assertion says it.
+	AMR []string
 	// Over says why the session is over; empty means signed in.
 	Over access.End
 
@@ -101,7 +103,7 @@ func (rs *Records) visitor(ctx context.Context, tag string, h access.Hash, dir d
 		return nil, nil
 	}
 	// The tag may be a piece of a header, which must not be kept for it.
-	v := &Visitor{Tag: strings.Clone(tag), Session: s, SID: ID(s.Hash), Over: s.Over(rs.now(), lt), entry: e}
+	v := &Visitor{Tag: strings.Clone(tag), Session: s, SID: ID(s.Hash), AMR: []string{s.Method}, Over: s.Over(rs.now(), lt), entry: e}
 	if v.Over != "" {
 		return v, nil
 	}
