@@ -334,8 +334,8 @@ func (m *model) check() {
 			m.failf("BoundTo(address %d) = %t, want %t", i, got, want)
 		}
 	}
-	if len(m.data) > MaxSize || len(r.Links) > 3 || len(r.Sessions) > 20 || len(r.Live(m.now, m.lt)) > 20 ||
-		len(r.Known) > 10 || len(r.Past) > 16 || len(r.Events) > 8 {
+	if len(m.data) > MaxSize+r.told() || len(r.Links) > 3 || len(r.Sessions) > 20 || len(r.Live(m.now, m.lt)) > 20 ||
+		len(r.Known) > 10 || len(r.Past) > 16 || len(r.Events) > MaxEvents {
 		m.failf("too much: %d bytes, %d links, %d sessions, %d known, %d past, %d events",
 			len(m.data), len(r.Links), len(r.Sessions), len(r.Known), len(r.Past), len(r.Events))
 	}

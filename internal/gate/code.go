@@ -302,7 +302,7 @@ func (v *visit) countWrongCode(a *asked) {
 		return
 	}
 	if c.ID != "" {
-		v.audit("code_wrong", zap.String("client", c.ID), zap.Bool("codes_off", off))
+		v.witness("code_wrong", c.ID, zap.Bool("codes_off", off))
 	} else {
 		v.audit("code_wrong")
 	}

@@ -63,7 +63,12 @@ type Config struct {
 	// Reports reads what the mail service tells at <path>/mailgun of mails; nil
 	// is that there is no such address.
 	Reports mail.Reporter
-	Log     *zap.Logger
+	// Journal is the directory for what happened longer ago than a store keeps,
+	// and JournalKeep how long it is kept there. With an empty Journal nothing is
+	// kept longer than audit.Life.
+	Journal     string
+	JournalKeep time.Duration
+	Log         *zap.Logger
 }
 
 // Limits are the rates that an operator may set (DESIGN section 6).

@@ -15,6 +15,7 @@ import (
 	"github.com/portalgate/portalgate/internal/address"
 	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/mail"
+	"github.com/portalgate/portalgate/internal/session"
 )
 
 // Staff have links mailed: an invitation, or the usual mail to one who has been
@@ -96,6 +97,9 @@ func (rt *Runtime) QueueLink(ctx context.Context, o LinkOrder) error {
 		return err
 	}
 	rt.audit(c, l.kind()+"_asked", zap.String("client", who.ID), zap.String("by", o.By))
+	by := session.ActorIn(ctx)
+	by.By = o.By
+	e.witness(l.kind()+"_asked", who.ID, by, nil)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/session"
 	"github.com/portalgate/portalgate/internal/ui"
 )
@@ -63,6 +64,7 @@ func (v *visit) storeless() bool {
 // own serves one of the gate's own addresses.
 func (v *visit) own() {
 	rt := v.routes[v.path]
+	v.r = v.r.WithContext(session.Acting(v.r.Context(), access.Actor{From: v.front.IP.String()}))
 	switch {
 	case v.eng == nil && !v.storeless():
 		v.unknown(errClosed)

@@ -204,7 +204,7 @@ func (v *visit) auditWrongPIN(client string) {
 		v.audit("pin_wrong")
 		return
 	}
-	v.audit("pin_wrong", zap.String("client", client))
+	v.witness("pin_wrong", client)
 }
 
 // noPIN is the one answer to whatever lets nobody in.

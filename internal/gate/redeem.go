@@ -133,16 +133,16 @@ func (v *visit) signIn(f *flow, o opened, in access.Redemption, typed access.Has
 	case err != nil:
 		v.unknown(err)
 	case state == access.Closed && in.Code:
-		v.audit("code_refused", zap.String("client", o.client.ID), zap.String("because", "off"))
+		v.witness("code_refused", o.client.ID, zap.String("because", "off"))
 		v.wrongCode()
 	case state == mismatch:
-		v.audit("link_wrong_address", zap.String("client", o.client.ID))
+		v.witness("link_wrong_address", o.client.ID)
 		v.show(v.pageOf(o, "open.new.wrong"))
 	case state == access.Closed:
 		o.link.Wrong = access.WrongAddresses
 		v.show(v.pageOf(o, ""))
 	case state != access.Live:
-		v.audit("link_refused", zap.String("client", o.client.ID), zap.String("because", string(state)))
+		v.witness("link_refused", o.client.ID, zap.String("because", string(state)))
 		o.state = state
 		v.show(v.deadLinkPage(o))
 	default:

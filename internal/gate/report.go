@@ -103,7 +103,9 @@ func (v *visit) note(r mail.Report) error {
 		})
 	}
 	if err == nil && news {
-		v.rt.audit(v.Config, "mail_"+string(r.Fate), zap.String("client", client), zap.String("because", r.Reason))
+		because := zap.String("because", r.Reason)
+		v.rt.audit(v.Config, "mail_"+string(r.Fate), zap.String("client", client), because)
+		v.eng.witness("mail_"+string(r.Fate), client, access.Actor{}, []zap.Field{because})
 	}
 	return err
 }

@@ -29,6 +29,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/portalgate/portalgate/internal/assertion"
+	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/mail/outbox"
 	"github.com/portalgate/portalgate/internal/seal"
 	"github.com/portalgate/portalgate/internal/session"
@@ -73,6 +74,7 @@ type engine struct {
 	ring    *assertion.Ring
 	keys    keys
 	pins    *stretcher
+	events  *audit.Chain
 	floor   int64                 // what was made before it, in Unix seconds, does not count
 	wake    chan struct{}         // tells the worker that mail was queued
 	unfit   atomic.Pointer[error] // why nobody can sign in; of nil if they can, and never nil itself
@@ -206,7 +208,7 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 	e := &engine{
 		backend: sealed, ring: ring, keys: k, pins: newStretcher(k.pin, rt.o.PIN), stop: stop,
 		records: session.New(sealed, root, rt.now, time.Unix(floor, 0)), floor: floor,
-		wake: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), events: audit.NewChain(sealed),
 	}
 	if feed := store.FeedOf(backend); feed != nil { // other gates are on this store
 		e.records.Share()
@@ -214,6 +216,7 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 			_ = feed.Watch(run, func(key string) { rt.changed(run, e, key) }) // it ends when run does
 		})
 	}
+	e.records.Tell(e.events)
 	e.unfit.Store(&unfit)
 	e.workers.Go(func() { every(run, 10*time.Second, func() { rt.keepFit(run, e, backend, said) }) })
 	e.workers.Go(func() { e.records.Run(run) })
@@ -224,6 +227,8 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 	e.workers.Go(func() { every(run, time.Minute, func() { rt.rotate(run, e) }) })
 	e.workers.Go(func() { every(run, time.Second, func() { rt.sweep(run, e) }) })
 	e.workers.Go(func() { every(run, time.Minute, func() { rt.raiseMark(run, sealed) }) })
+	e.workers.Go(func() { rt.keepJournal(run, e) })
+	e.workers.Go(func() { rt.moveOld(run, e) })
 	return e, nil
 }
 

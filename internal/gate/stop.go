@@ -184,7 +184,7 @@ func (v *visit) stop() {
 		}
 		typed, _ := address.Parse(p.Get("email"))
 		if !d.Allowed || v.eng.records.Address(typed) != o.bound {
-			v.audit("link_wrong_address", zap.String("client", o.client.ID), zap.String("by", "stop"))
+			v.witness("link_wrong_address", o.client.ID, zap.String("by", "stop"))
 			v.show(v.stopPage(o, "open.new.wrong"))
 			return
 		}

@@ -154,7 +154,7 @@ func (rt *Runtime) work(running context.Context, e *engine, it store.Item) {
 		if result.fate != "" && result.fate != mail.Withheld && result.client != "" {
 			rt.mailServer.tell(c, rt.o.Now(), nil)
 		}
-		rt.finished(c, result)
+		rt.finished(e, c, result)
 		err = e.backend.Done(ctx, it.ID)
 	}
 	if err != nil && !closed {
@@ -164,15 +164,18 @@ func (rt *Runtime) work(running context.Context, e *engine, it store.Item) {
 
 // finished tells what became of a mail, which is also the client's when there
 // was none to send.
-func (rt *Runtime) finished(c *Config, r came) {
+func (rt *Runtime) finished(e *engine, c *Config, r came) {
+	what := r.what + "_" + string(r.fate)
+	if r.client == "" || r.fate == "" {
+		what = r.what + "_not_sent"
+	}
 	fields := []zap.Field{zap.String("client", r.client)}
-	switch {
-	case r.client == "" || r.fate == "":
-		rt.audit(c, r.what+"_not_sent", fields...)
-	case r.reason != "":
-		rt.audit(c, r.what+"_"+string(r.fate), append(fields, zap.String("because", r.reason))...)
-	default:
-		rt.audit(c, r.what+"_"+string(r.fate), fields...)
+	if r.reason != "" {
+		fields = append(fields, zap.String("because", r.reason))
+	}
+	rt.audit(c, what, fields...)
+	if r.client != "" {
+		e.witness(what, r.client, access.Actor{}, fields)
 	}
 }
 

@@ -40,6 +40,7 @@ type Records struct {
 	cache   *cache
 	streams streams
 	again   again
+	moving  moving
 	later   chan job      // changes
 	looks   chan job      // what may have to be closed
 	doubted chan struct{} // tells Run of what may have to be revoked again
@@ -62,6 +63,7 @@ func New(st store.Store, root *seal.Root, now func() time.Time, floor time.Time)
 		tagKey: root.Key("tag"), addrKey: root.Key("address"),
 		cache: newCache(now), later: make(chan job, 1024), looks: make(chan job, 1024), doubted: make(chan struct{}, 1),
 		seed: maphash.MakeSeed(), pending: make(map[string]bool),
+		moving: moving{woken: make(chan struct{}, 1), tags: make(map[string]told)},
 	}
 	for i := range rs.turns {
 		rs.turns[i] = make(chan struct{}, 1)
@@ -175,8 +177,19 @@ func (rs *Records) entry(ctx context.Context, tag string) (*entry, error) {
 // from f leaves the record as it was and is returned, except
 // store.ErrUnchanged, which leaves it and is not an error. Whoever gives up
 // while others are at the record gets store.ErrUnknown.
+//
+// What happens is written down with the change or the change is not made: a
+// record that is full of events has to tell them first.
 func (rs *Records) Update(ctx context.Context, tag string, f func(now time.Time, r *access.Record) error) error {
 	_, err := rs.update(ctx, tag, f)
+	if errors.Is(err, errFull) {
+		if err = rs.moveNow(ctx, tag); err == nil {
+			_, err = rs.update(ctx, tag, f)
+		}
+	}
+	if errors.Is(err, errFull) { // others are as quick
+		return fmt.Errorf("%w: %w", store.ErrUnknown, err)
+	}
 	return err
 }
 
@@ -200,10 +213,15 @@ func (rs *Records) update(ctx context.Context, tag string, f func(now time.Time,
 		if epoch != "" { // what is acknowledged may be lost
 			before = r.Standing()
 		}
+		r.Attribute(ActorIn(ctx))
 		r.VoidBefore(now, rs.floor)
 		r.Fence(now, epoch)
+		held, told := len(r.Events), r.Told
 		if err := f(now, r); err != nil {
 			return store.Value{}, err
+		}
+		if len(r.Events) > access.MaxEvents && held > 0 && r.Told > told && rs.moving.ledger != nil && r.Client != "" {
+			return store.Value{}, errFull
 		}
 		data, expires := r.Encode(now)
 		after = r
@@ -220,6 +238,7 @@ func (rs *Records) update(ctx context.Context, tag string, f func(now time.Time,
 		if before != nil {
 			rs.revoked(tag, epoch, after.RevokedSince(before))
 		}
+		rs.happened(tag, after)
 		after.Events = nil
 		rs.cache.put(tag, after, gen, asked)
 		rs.streams.settle(tag, after)
