@@ -11,11 +11,15 @@ package file
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/portalgate/portalgate/internal/address"
 	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/directory/csv"
+	"github.com/portalgate/portalgate/internal/directory/index"
 )
 
 // File is a directory.Directory over one client file. It may be used
@@ -30,6 +34,7 @@ type list struct {
 	state     state // of the file when it was read
 	byID      map[string]directory.Client
 	byAddress map[string]string // canonical address to id
+	index     func() *index.Index
 }
 
 // Open reads the client file at path. It keeps no file open. See Watch for
@@ -63,16 +68,24 @@ func (f *File) ByID(_ context.Context, id string) (directory.Client, error) {
 	return c, nil
 }
 
-func newList(clients []client, st state) *list {
+// Find implements directory.Finder.
+func (f *File) Find(_ context.Context, q directory.Query) (found []directory.Client, next string, err error) {
+	return f.list.Load().index().Find(q)
+}
+
+func newList(rows []csv.Row, st state) *list {
 	l := &list{
 		state:     st,
-		byID:      make(map[string]directory.Client, len(clients)),
-		byAddress: make(map[string]string, len(clients)),
+		byID:      make(map[string]directory.Client, len(rows)),
+		byAddress: make(map[string]string, len(rows)),
 	}
-	for _, c := range clients {
-		l.byID[c.ID] = c.Client
-		l.byAddress[c.address.Canonical()] = c.ID
+	for _, r := range rows {
+		l.byID[r.ID] = r.Client
+		l.byAddress[r.Address.Canonical()] = r.ID
 	}
+	l.index = sync.OnceValue(func() *index.Index { // where nobody searches, there is none
+		return index.New(slices.Collect(maps.Values(l.byID)))
+	})
 	return l
 }
 
@@ -108,3 +121,9 @@ func differing(a, b *list) []string {
 	slices.Sort(ids)
 	return ids
 }
+
+// Interface guards
+var (
+	_ directory.Directory = (*File)(nil)
+	_ directory.Finder    = (*File)(nil)
+)

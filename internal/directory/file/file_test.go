@@ -17,8 +17,6 @@ import (
 	"github.com/portalgate/portalgate/internal/directory"
 )
 
-var _ directory.Directory = (*File)(nil)
-
 const (
 	head  = "id,email,name,portal_access,email_ok\n"
 	ada   = "c-1,ada@example.com,Ada,yes,yes\n"

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/portalgate/portalgate/internal/directory/csv"
 )
 
 // errMoving is returned by read if the file changed under its hands.
@@ -37,8 +39,8 @@ func (s state) same(t state) bool {
 
 // read reads the whole file and returns its clients and the state it was read
 // in. An error comes with the state that it belongs to.
-func read(path string) ([]client, state, error) {
-	fail := func(st state, err error) ([]client, state, error) {
+func read(path string) ([]csv.Row, state, error) {
+	fail := func(st state, err error) ([]csv.Row, state, error) {
 		return nil, st, fmt.Errorf("client file %s: %w", path, err)
 	}
 	// Looked at before it is opened: opening a pipe would wait for a writer.
@@ -57,18 +59,18 @@ func read(path string) ([]client, state, error) {
 	}
 	st = state{info}
 	// One byte more than is taken, so that what is too long is not cut short.
-	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	data, err := io.ReadAll(io.LimitReader(f, csv.MaxSize+1))
 	if err != nil {
 		return fail(st, withoutPath(err))
 	}
 	if info, err = f.Stat(); err != nil || !st.same(state{info}) {
 		return fail(st, errMoving)
 	}
-	clients, err := parse(data)
+	clients, err := csv.Parse(data, csv.Rules{})
 	if err != nil {
 		return fail(st, err)
 	}
-	return clients, st, nil
+	return clients.Rows, st, nil
 }
 
 // withoutPath leaves only the cause of an error that repeats the path.

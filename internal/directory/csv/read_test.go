@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: Portalgate contributors
 // SPDX-License-Identifier: Apache-2.0
 
-package file
+package csv
 
 import (
 	"fmt"
@@ -53,10 +53,11 @@ func TestParse(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			got, err := parse([]byte(tc.in))
+			list, err := Parse([]byte(tc.in), Rules{})
 			if err != nil {
 				t.Fatal(err)
 			}
+			got := list.Rows
 			if len(got) != len(tc.want) {
 				t.Fatalf("%d clients, want %d", len(got), len(tc.want))
 			}
@@ -114,13 +115,13 @@ func TestParseRefuses(t *testing.T) {
 			"line 3: email:", "line 4: id:", "line 4: name:", "line 5: id \"1\" is already in line 2", "line 6: 1 fields", "line 7: address",
 		}},
 		{"lines counted over quoted newlines", head + "1,\"a@b.com\n\n\",A\r\n\r\n2,b@b,B\n", []string{"line 6: email:"}},
-		{"too large", head + strings.Repeat("\n", maxSize), []string{"larger than 10 MB"}},
+		{"too large", head + strings.Repeat("\n", MaxSize), []string{"larger than 10 MB"}},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			clients, err := parse([]byte(tc.in))
-			if err == nil || clients != nil {
-				t.Fatalf("%d clients, error %v; want an error and none", len(clients), err)
+			list, err := Parse([]byte(tc.in), Rules{})
+			if err == nil || list != nil {
+				t.Fatalf("list %v, error %v; want an error and none", list, err)
 			}
 			for _, want := range tc.want {
 				if !strings.Contains(err.Error(), want) {
@@ -137,12 +138,12 @@ func TestParseNamesTwentyLines(t *testing.T) {
 	for i := range 1000 {
 		fmt.Fprintf(&b, "%d,nonsense,A\n", i)
 	}
-	_, err := parse([]byte(b.String()))
+	_, err := Parse([]byte(b.String()), Rules{})
 	if err == nil {
 		t.Fatal("no error")
 	}
 	lines := strings.Split(err.Error(), "\n")
-	if len(lines) != maxErrors+1 || lines[maxErrors] != "and 980 more" {
+	if len(lines) != 21 || lines[20] != "and 980 more" {
 		t.Errorf("%d lines, the last %q", len(lines), lines[len(lines)-1])
 	}
 }
@@ -162,7 +163,7 @@ func TestParseErrorsNameNobody(t *testing.T) {
 		"id,email,name\n1,ada@example.com,Lovelace\n2,ada@example.com,Lovelace\n1,b@b.com,L\n",
 		"id,email,name,email_ok,language\n1,a@b.com,Lovelace,ada@example.com,ada@example.com\n",
 	} {
-		_, err := parse([]byte(in))
+		_, err := Parse([]byte(in), Rules{})
 		if err == nil {
 			t.Errorf("parse(%q): no error", in)
 			continue
@@ -178,12 +179,12 @@ func TestParseErrorsNameNobody(t *testing.T) {
 func TestParseManyLines(t *testing.T) {
 	data := manyLines(100_000)
 	start := time.Now()
-	clients, err := parse(data)
+	list, err := Parse(data, Rules{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(clients) != 100_000 {
-		t.Errorf("%d clients", len(clients))
+	if len(list.Rows) != 100_000 {
+		t.Errorf("%d clients", len(list.Rows))
 	}
 	// Half a second without the race detector; what takes this long is quadratic.
 	if took := time.Since(start); took > 20*time.Second {
@@ -194,7 +195,7 @@ func TestParseManyLines(t *testing.T) {
 func BenchmarkParse(b *testing.B) {
 	data := manyLines(100_000)
 	for b.Loop() {
-		if _, err := parse(data); err != nil {
+		if _, err := Parse(data, Rules{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -221,29 +222,39 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		clients, err := parse(data)
+		list, err := Parse(data, Rules{})
 		if err != nil {
-			if clients != nil {
+			if list != nil {
 				t.Fatal("an error and clients")
 			}
-			if n := strings.Count(err.Error(), "\n"); n > maxErrors {
+			if n := strings.Count(err.Error(), "\n"); n > 20 {
 				t.Errorf("%d lines of errors", n)
 			}
 			return
 		}
-		l := newList(clients, state{})
-		if len(l.byID) != len(clients) || len(l.byAddress) != len(clients) {
-			t.Fatalf("%d clients, but %d ids and %d addresses", len(clients), len(l.byID), len(l.byAddress))
+		byID, byAddress := map[string]directory.Client{}, map[string]string{}
+		var clients []directory.Client
+		for _, r := range list.Rows {
+			if !directory.IsID(r.ID) || byID[r.ID] != (directory.Client{}) {
+				t.Errorf("id %q", r.ID)
+			}
+			if byAddress[strings.ToLower(r.Email)] != "" || r.Address.String() != r.Email {
+				t.Errorf("address of client %q", r.ID)
+			}
+			byID[r.ID], byAddress[strings.ToLower(r.Email)] = r.Client, r.ID
+			if strings.ContainsAny(r.Name+r.Phone+r.Language+r.Email, "\r\n\x00") {
+				t.Errorf("client %q has a line break", r.ID)
+			}
+			clients = append(clients, r.Client)
 		}
-		for id, c := range l.byID {
-			if c.ID != id || !idPattern.MatchString(id) {
-				t.Errorf("id %q of client %q", id, c.ID)
-			}
-			if strings.ContainsAny(c.Name+c.Phone+c.Language+c.Email, "\r\n\x00") {
-				t.Errorf("client %q has a line break", id)
-			}
-			if l.byAddress[strings.ToLower(c.Email)] != id {
-				t.Errorf("client %q is not found by its address", id)
+		written := write(t, clients)
+		again, err := Parse(written, Rules{})
+		if err != nil || len(again.Rows) != len(clients) {
+			t.Fatalf("what was written is not read: %v", err)
+		}
+		for _, r := range again.Rows {
+			if r.Client != byID[r.ID] {
+				t.Errorf("read %+v, written %+v", r.Client, byID[r.ID])
 			}
 		}
 	})

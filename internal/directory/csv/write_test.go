@@ -1,0 +1,90 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package csv
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/portalgate/portalgate/internal/directory"
+)
+
+func write(t *testing.T, clients []directory.Client) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := Write(&b, clients); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// A name that is a formula would run in the spreadsheet of whoever opens the
+// list; defusing it must not change who is on file.
+func TestWriteDefusesFormulas(t *testing.T) {
+	for name, cell := range map[string]string{
+		"Ada":             "Ada",
+		`=HYPERLINK("x")`: `"'=HYPERLINK(""x"")"`,
+		"+1 555 0100":     "'+1 555 0100",
+		"-1":              "'-1",
+		"@SUM(A1)":        "'@SUM(A1)",
+		"＝1":              "'＝1",
+		"'=1":             "''=1",
+		"''=1":            "'''=1",
+		"'t Hooft":        "'t Hooft",
+		"O'Brien":         "O'Brien",
+		"'":               "'",
+		"a=1":             "a=1",
+	} {
+		c := directory.Client{ID: "1", Email: "a@b.com", Name: name, Access: true}
+		got := write(t, []directory.Client{c})
+		want := "\ufeffid,email,name,phone,language,portal_access,email_ok\n1,a@b.com," + cell + ",,,yes,no\n"
+		if string(got) != want {
+			t.Errorf("%q was written as\n%q, want\n%q", name, got, want)
+		}
+		list, err := Parse(got, Rules{})
+		if err != nil || list.Rows[0].Client != c {
+			t.Errorf("%q was read back as %+v, %v", name, list, err)
+		}
+	}
+}
+
+func TestWriteIsInOrder(t *testing.T) {
+	a, b := directory.Client{ID: "a", Email: "a@b.com"}, directory.Client{ID: "b", Email: "b@b.com"}
+	if x, y := write(t, []directory.Client{a, b}), write(t, []directory.Client{b, a}); !bytes.Equal(x, y) {
+		t.Errorf("the same clients are\n%s and\n%s", x, y)
+	}
+}
+
+func TestParseWithoutIDs(t *testing.T) {
+	for _, in := range []string{"email,name\na@b.com,A\n", "id,email,name\n,a@b.com,A\n"} {
+		list, err := Parse([]byte(in), Rules{NoID: true})
+		if err != nil || len(list.Rows) != 1 || list.Rows[0].ID != "" || list.Rows[0].Line != 2 {
+			t.Errorf("Parse(%q) = %+v, %v", in, list, err)
+		}
+	}
+	if _, err := Parse([]byte("id,email,name\n!,a@b.com,A\n"), Rules{NoID: true}); err == nil {
+		t.Error("an id that is none was taken")
+	}
+	list, _ := Parse([]byte("email,name,email_ok\na@b.com,A,no\n"), Rules{NoID: true})
+	if list.Has("portal_access") || !list.Has("email_ok") {
+		t.Error("Has does not say which columns there were")
+	}
+}
+
+// Whoever imports wants to mend all of it at once.
+func TestBadNamesEveryLine(t *testing.T) {
+	_, err := Parse([]byte("id,email,name\n"+strings.Repeat("1\n", 12_000)), Rules{})
+	var bad *Bad
+	if !errors.As(err, &bad) || len(bad.Problems) != maxNamed || bad.More != 2000 {
+		t.Fatalf("error = %v", err)
+	}
+	for i, p := range bad.Problems {
+		if want := fmt.Sprintf("line %d: ", i+2); !strings.HasPrefix(p, want) {
+			t.Fatalf("problem %d is %q, want %q", i, p, want)
+		}
+	}
+}
