@@ -1,0 +1,143 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package managed
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/directory/index"
+	"github.com/portalgate/portalgate/internal/store"
+)
+
+// Whoever searches must not wait for thousands of drawers to be read again every
+// few seconds. So a search goes by the copies that there are, which the feed keeps
+// as the store is, and Refresh renews them for as long as somebody searches.
+
+// searchLife is how old a copy may be that is searched, and for how long after a
+// search copies are renewed.
+const searchLife = time.Minute
+
+// search is the index of all drawers.
+type search struct {
+	turn    chan struct{}    // held by the one who brings it up to date
+	index   *index.Index     // guarded by turn
+	indexed [drawers]*drawer // guarded by turn; what index has of each
+	asked   atomic.Int64     // when somebody searched last, in Unix seconds
+}
+
+// Find implements directory.Finder.
+func (m *Directory) Find(ctx context.Context, q directory.Query) (found []directory.Client, next string, err error) {
+	p, err := m.place()
+	if err != nil {
+		return nil, "", err
+	}
+	x, err := m.current(ctx, p)
+	if err != nil {
+		return nil, "", err
+	}
+	return x.Find(q)
+}
+
+// current returns the index, with what has changed.
+func (m *Directory) current(ctx context.Context, p *place) (*index.Index, error) {
+	select {
+	case m.turn <- struct{}{}:
+		defer func() { <-m.turn }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for the list of clients: %w: %w", store.ErrUnknown, context.Cause(ctx))
+	}
+	m.asked.Store(p.now().Unix())
+	if err := m.renew(ctx, p, searchLife); err != nil {
+		return nil, err
+	}
+	if m.index == nil {
+		m.index = index.New(nil)
+	}
+	gone := make(map[string]bool)
+	var fresh []directory.Client
+	for i := range m.copies {
+		s := &m.copies[i]
+		s.mu.Lock()
+		d := s.d
+		s.mu.Unlock()
+		if d == m.indexed[i] {
+			continue
+		}
+		if before := m.indexed[i]; before != nil {
+			for _, k := range before.Clients {
+				gone[k.ID] = true
+			}
+		}
+		for _, k := range d.Clients {
+			fresh = append(fresh, k.client())
+		}
+		m.indexed[i] = d
+	}
+	if len(gone) > 0 || len(fresh) > 0 {
+		m.index = m.index.Change(gone, fresh)
+	}
+	return m.index, nil
+}
+
+// renew reads the drawers of which there is no copy, or one that is too old.
+func (m *Directory) renew(ctx context.Context, p *place, life time.Duration) error {
+	var old []int
+	for i := range m.copies {
+		s := &m.copies[i]
+		s.mu.Lock()
+		if s.at.IsZero() || p.shared && p.now().Sub(s.at).Abs() >= life {
+			old = append(old, i)
+		}
+		s.mu.Unlock()
+	}
+	return each(ctx, old, func(ctx context.Context, i int) error {
+		_, err := m.look(ctx, p, i, true)
+		return err
+	})
+}
+
+// Refresh renews the copies that are searched, while somebody searches. It is
+// for a store that others change too.
+func (m *Directory) Refresh(ctx context.Context) {
+	p, err := m.place()
+	if err == nil && p.now().Sub(time.Unix(m.asked.Load(), 0)) < searchLife {
+		_ = m.renew(ctx, p, copyLife) // or the next search does, and says why not
+	}
+}
+
+// All implements directory.Bulk.
+func (m *Directory) All(ctx context.Context) ([]directory.Client, error) {
+	p, err := m.place()
+	if err != nil {
+		return nil, err
+	}
+	all, err := m.everything(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	var clients []directory.Client
+	for _, d := range all {
+		for _, k := range d.Clients {
+			clients = append(clients, k.client())
+		}
+	}
+	return clients, nil
+}
+
+// everything returns all drawers as they are now.
+func (m *Directory) everything(ctx context.Context, p *place) (all [drawers]*drawer, err error) {
+	numbers := make([]int, drawers)
+	for i := range numbers {
+		numbers[i] = i
+	}
+	err = each(ctx, numbers, func(ctx context.Context, i int) (err error) {
+		all[i], err = m.look(ctx, p, i, true)
+		return err
+	})
+	return all, err
+}
