@@ -111,6 +111,9 @@ func (a *App) provision(ctx caddy.Context, name string, g *Gate) error {
 	if c.Sender == nil {
 		c.Sender = rt.Outbox()
 	}
+	if c.Clients == nil {
+		c.Clients = rt.Managed()
+	}
 	live := &liveGate{config: c, runtime: rt, secret: s}
 	c.Circling = live.reportCircle
 	a.live[name] = live

@@ -47,7 +47,11 @@ const methods = "portalgate.sign_in"
 //			sentinel <name> <address>...
 //			cluster  [<address>...]
 //		}
+//		clients managed
 //		clients file <csv>
+//		clients http <url> {
+//			token <placeholder>
+//		}
 //		mail    outbox
 //		mail    smtp {
 //			host     <name>[:<port>]
@@ -156,15 +160,7 @@ func (g *Gate) unmarshal(d *caddyfile.Dispenser) error {
 				},
 			})
 		},
-		"clients": func() error {
-			return kind(d, map[string]func(args []string) error{"file": func(args []string) error {
-				if len(args) != 1 || args[0] == "" {
-					return d.Err("clients file takes one CSV file: clients file ./clients.csv")
-				}
-				g.Clients.File = args[0]
-				return nil
-			}})
-		},
+		"clients":   func() error { return g.Clients.unmarshal(d) },
 		"mail":      func() error { return g.Mail.unmarshal(d) },
 		"templates": func() error { return one(d, &g.Templates, "./mail") },
 		"sign_in":   func() error { return g.unmarshalMethod(d) },

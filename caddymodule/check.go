@@ -42,8 +42,8 @@ func (g *Gate) check() error {
 	if err := g.Practice.check(); err != nil {
 		return err
 	}
-	if g.Clients.File == "" {
-		return errors.New("clients is missing; say who is on file: clients file ./clients.csv")
+	if err := g.Clients.check(); err != nil {
+		return err
 	}
 	if err := g.Mail.check(); err != nil {
 		return err

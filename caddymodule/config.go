@@ -31,7 +31,7 @@ type Gate struct {
 	// Where the gate keeps its records.
 	Store Store `json:"store,omitzero"`
 
-	// Who is on file. Required.
+	// Who is on file.
 	Clients Clients `json:"clients,omitzero"`
 
 	// How mail leaves. Required.
@@ -105,13 +105,6 @@ type Store struct {
 
 	// A Redis in place of the file.
 	Redis *Redis `json:"redis,omitempty"`
-}
-
-// Clients is the list of who is on file.
-type Clients struct {
-	// A CSV file with the columns id, email and name, and optionally phone,
-	// language, portal_access and email_ok. It is read again when it changes.
-	File string `json:"file,omitempty"`
 }
 
 // Session is how long sessions last, and what keeps them going.

@@ -15,7 +15,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/portalgate/portalgate/internal/directory/file"
 	"github.com/portalgate/portalgate/internal/gate"
 	"github.com/portalgate/portalgate/internal/mail"
 	"github.com/portalgate/portalgate/internal/ui"
@@ -47,15 +46,14 @@ func (g *Gate) resolve(ctx caddy.Context, name string) (*gate.Config, error) {
 	if c.Methods, err = g.loadMethods(ctx); err != nil {
 		return nil, err
 	}
-	clients, err := filepath.Abs(g.Clients.File)
+	list, literal, err := g.Clients.resolve()
 	if err != nil {
-		return nil, fmt.Errorf("clients: %v", err)
+		return nil, err
 	}
-	list, err := file.Open(clients)
-	if err != nil {
-		return nil, fmt.Errorf("clients: %v", err)
+	if c.Clients = list; literal {
+		c.Log.Warn("the token of clients http stands in the configuration itself, which the admin API shows and Caddy saves to disk; use {env.NAME} or {file./path}, not {$NAME}",
+			zap.String("gate", name))
 	}
-	c.Clients = list
 	sends, err := g.Mail.resolve()
 	if err != nil {
 		return nil, err

@@ -87,7 +87,7 @@ func (s *Staff) check(gates map[string]*Gate) error {
 	case gates[s.StaffGate] == nil:
 		return fmt.Errorf("staff_gate: %w", noGate(s.StaffGate, gates))
 	}
-	if g := gates[name]; g != nil && sameList(g.Clients.File, gates[s.StaffGate].Clients.File) {
+	if g := gates[name]; g != nil && g.Clients.same(&gates[s.StaffGate].Clients) {
 		return fmt.Errorf("staff_gate %q has the list of clients of gate %q, and all of them would be staff; give it a list of the staff: clients file ./staff.csv", s.StaffGate, name)
 	}
 	return nil

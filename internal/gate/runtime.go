@@ -30,6 +30,8 @@ import (
 
 	"github.com/portalgate/portalgate/internal/assertion"
 	"github.com/portalgate/portalgate/internal/audit"
+	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/directory/managed"
 	"github.com/portalgate/portalgate/internal/mail/outbox"
 	"github.com/portalgate/portalgate/internal/seal"
 	"github.com/portalgate/portalgate/internal/session"
@@ -40,6 +42,7 @@ import (
 type Runtime struct {
 	o      Options
 	outbox *outbox.Box
+	list   *managed.Directory // of this gate, whether or not it is in use
 	conf   atomic.Pointer[Config] // the newest that started; for the workers
 
 	eng     atomic.Pointer[engine] // nil until the store was opened
@@ -99,6 +102,7 @@ func NewRuntime(o Options) *Runtime {
 		o.Pause = 400 * time.Millisecond
 	}
 	rt := &Runtime{o: o, outbox: outbox.New(outbox.Kept), opening: make(chan struct{}, 1)}
+	rt.list = managed.New(o.Gate)
 	rt.meter = newMeter(rt)
 	rt.life, rt.die = context.WithCancel(context.Background())
 	return rt
@@ -106,6 +110,10 @@ func NewRuntime(o Options) *Runtime {
 
 // Outbox is where mail goes that is only for trying things out.
 func (rt *Runtime) Outbox() *outbox.Box { return rt.outbox }
+
+// Managed is the list of clients that the gate keeps in its store. Before the
+// store was opened it cannot tell who is on file.
+func (rt *Runtime) Managed() directory.Directory { return rt.list }
 
 // Use makes c the configuration that the workers go by, and opens the store. A
 // store that cannot be reached now does not keep a server from starting; one
@@ -210,8 +218,11 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 		records: session.New(sealed, root, rt.now, time.Unix(floor, 0)), floor: floor,
 		wake: make(chan struct{}, 1), events: audit.NewChain(sealed),
 	}
-	if feed := store.FeedOf(backend); feed != nil { // other gates are on this store
+	feed := store.FeedOf(backend)
+	rt.list.Open(sealed, root, feed != nil, rt.now)
+	if feed != nil { // other gates are on this store
 		e.records.Share()
+		e.workers.Go(func() { every(run, 5*time.Second, func() { rt.list.Refresh(run) }) })
 		e.workers.Go(func() {
 			_ = feed.Watch(run, func(key string) { rt.changed(run, e, key) }) // it ends when run does
 		})
@@ -255,6 +266,7 @@ func (rt *Runtime) sweep(ctx context.Context, e *engine) {
 
 // changed takes up what another gate has changed.
 func (rt *Runtime) changed(ctx context.Context, e *engine, key string) {
+	rt.list.Changed(key)
 	if c := rt.conf.Load(); c != nil {
 		e.records.Changed(key, c.Clients, c.Session)
 	}
