@@ -9,8 +9,9 @@ import "context"
 // once.
 type Bulk interface {
 	Keeper
-	// All returns everybody on file, in no order.
-	All(ctx context.Context) ([]Client, error)
+	// All returns everybody on file, and the ids of everybody who was taken off,
+	// in no order.
+	All(ctx context.Context) (on []Client, gone []string, err error)
 	// Put puts each of the clients on file: as a new one if its Version is zero,
 	// under a random id if it has none, and in the place of what is on file
 	// otherwise, if that is still of this version. Who is on file just so stays

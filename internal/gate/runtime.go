@@ -42,7 +42,7 @@ import (
 type Runtime struct {
 	o      Options
 	outbox *outbox.Box
-	list   *managed.Directory // of this gate, whether or not it is in use
+	list   *managed.Directory     // of this gate, whether or not it is in use
 	conf   atomic.Pointer[Config] // the newest that started; for the workers
 
 	eng     atomic.Pointer[engine] // nil until the store was opened

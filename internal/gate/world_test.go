@@ -149,6 +149,8 @@ func wide(c *Config, _ *HandlerOptions) {
 }
 
 // sender is where a world's mail goes.
+func kept(c *Config, _ *HandlerOptions) { c.Clients = nil }
+
 func sender(s mail.Sender) option { return func(c *Config, _ *HandlerOptions) { c.Sender = s } }
 
 func newWorld(t testing.TB, opts ...option) *world {
@@ -237,6 +239,9 @@ func (w *world) open(opts ...option) {
 	var ho HandlerOptions
 	for _, o := range opts {
 		o(w.conf, &ho)
+	}
+	if w.conf.Clients == nil { // as with `clients managed`
+		w.conf.Clients = w.rt.Managed()
 	}
 	if w.h, err = w.rt.Handler(w.conf, ho); err != nil {
 		w.t.Fatal(err)

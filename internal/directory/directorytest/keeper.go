@@ -250,7 +250,7 @@ func (h Harness) put(t *testing.T) {
 	if _, err := k.ByAddress(t.Context(), parse(t, Ada.Email)); !errors.Is(err, directory.ErrNotFound) {
 		t.Errorf("the address before is still on file: %v", err)
 	}
-	on, err := k.All(t.Context())
+	on, _, err := k.All(t.Context())
 	if err != nil || len(on) != len(all)+3 {
 		t.Fatalf("All = %d clients, %v", len(on), err)
 	}
@@ -258,7 +258,7 @@ func (h Harness) put(t *testing.T) {
 	if err := k.Put(t.Context(), on); err != nil {
 		t.Errorf("Put of what is on file: %v", err)
 	}
-	same, err := h.beside(t, k).(directory.Bulk).All(t.Context())
+	same, _, err := h.beside(t, k).(directory.Bulk).All(t.Context())
 	if err != nil || len(same) != len(on) {
 		t.Fatalf("All = %d clients, %v", len(same), err)
 	}
@@ -300,7 +300,7 @@ func (h Harness) putRefused(t *testing.T) {
 		}
 	}
 	wantOn(t, k, Ada)
-	if all, err := k.All(t.Context()); err != nil || len(all) != 1 {
+	if all, _, err := k.All(t.Context()); err != nil || len(all) != 1 {
 		t.Errorf("on file are %+v, %v", all, err)
 	}
 }

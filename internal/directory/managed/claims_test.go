@@ -207,7 +207,7 @@ func TestPutIsFinishedByDoingItAgain(t *testing.T) {
 		if first != nil && !errors.Is(first, store.ErrUnknown) {
 			t.Fatalf("after %d writes: %v", died, first)
 		}
-		all, err := c.second.All(t.Context())
+		all, _, err := c.second.All(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -224,7 +224,7 @@ func TestPutIsFinishedByDoingItAgain(t *testing.T) {
 		if err := c.second.Put(t.Context(), again); err != nil {
 			t.Fatalf("again, after %d writes: %v", died, err)
 		}
-		all, err = c.second.All(t.Context())
+		all, _, err = c.second.All(t.Context())
 		if err != nil || len(all) != len(clients) {
 			t.Fatalf("after %d writes and again there are %d clients, %v", died, len(all), err)
 		}

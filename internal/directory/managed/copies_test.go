@@ -30,7 +30,7 @@ func TestOutageIsUnknown(t *testing.T) {
 		_, calls["Add"] = m.Add(t.Context(), directory.Client{Email: ada.Email})
 		_, calls["Change"] = m.Change(t.Context(), ada)
 		calls["Remove"] = m.Remove(t.Context(), "c-1", 1)
-		_, calls["All"] = m.All(t.Context())
+		_, _, calls["All"] = m.All(t.Context())
 		calls["Put"] = m.Put(t.Context(), []directory.Client{ada})
 		for name, err := range calls {
 			if !errors.Is(err, store.ErrUnknown) {
@@ -117,7 +117,7 @@ func TestGatesAreApart(t *testing.T) {
 	}
 	other := New("staff")
 	other.Open(c.store, root(t), false, time.Now)
-	if all, err := other.All(t.Context()); err != nil || len(all) > 0 {
+	if all, _, err := other.All(t.Context()); err != nil || len(all) > 0 {
 		t.Errorf("another gate has %+v on file, %v", all, err)
 	}
 	if _, err := other.Add(t.Context(), directory.Client{ID: "c-1", Email: "one@example.com"}); err != nil {

@@ -111,22 +111,22 @@ func (m *Directory) Refresh(ctx context.Context) {
 }
 
 // All implements directory.Bulk.
-func (m *Directory) All(ctx context.Context) ([]directory.Client, error) {
+func (m *Directory) All(ctx context.Context) (on []directory.Client, gone []string, err error) {
 	p, err := m.place()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	all, err := m.everything(ctx, p)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var clients []directory.Client
 	for _, d := range all {
 		for _, k := range d.Clients {
-			clients = append(clients, k.client())
+			on = append(on, k.client())
 		}
+		gone = append(gone, d.Gone...)
 	}
-	return clients, nil
+	return on, gone, nil
 }
 
 // everything returns all drawers as they are now.

@@ -1,0 +1,192 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/directory/csv"
+	"github.com/portalgate/portalgate/internal/store"
+)
+
+var (
+	// ErrElsewhere is returned where a list of clients is to be changed that is
+	// not kept here.
+	ErrElsewhere = errors.New("the list of clients is kept elsewhere and changed there; here it is changed with: clients managed")
+	// ErrNoList is returned where a list is wanted of which only one client at a
+	// time can be asked for.
+	ErrNoList = errors.New("the practice's own system has the list of clients; it can be asked for one client at a time only")
+)
+
+// ImportReport says what an import did, or what it would do.
+type ImportReport struct {
+	// Done reports that the list was taken. It is not if anything in it is bad,
+	// or if it was only to be tried.
+	Done bool `json:"done"`
+	// Added, Changed and Same are how many clients are new, different, and as
+	// they were on file.
+	Added   int `json:"added"`
+	Changed int `json:"changed"`
+	Same    int `json:"same"`
+	// Ended is how many of those that change are signed out: their access is
+	// withdrawn, or their address is another.
+	Ended int `json:"ended"`
+	// Bad says what is wrong, one sentence for each thing, with its line. More is
+	// how many there are beside those.
+	Bad  []string `json:"bad,omitempty"`
+	More int      `json:"more,omitempty"`
+}
+
+// ImportClients takes a list of clients (CSV) into the one that the gate keeps;
+// clients who are not on it stay as they are. With anything bad in it nothing is
+// changed, and the report says what. by is who of the staff does it.
+//
+// As everywhere, what a change ends has ended in the access record before the
+// client is changed. An import that an error ended is finished by doing it again.
+func (rt *Runtime) ImportClients(ctx context.Context, r io.Reader, dryRun bool, by string) (ImportReport, error) {
+	e, c, err := rt.desk(ctx)
+	if err != nil {
+		return ImportReport{}, err
+	}
+	list, ok := c.Clients.(directory.Bulk)
+	if !ok {
+		return ImportReport{}, ErrElsewhere
+	}
+	data, err := io.ReadAll(io.LimitReader(r, csv.MaxSize+1))
+	if err != nil {
+		return ImportReport{}, fmt.Errorf("reading the list of clients: %w", err)
+	}
+	changes, err := plan(ctx, data, list)
+	if bad, is := errors.AsType[*csv.Bad](err); is {
+		return ImportReport{Bad: bad.Problems, More: bad.More}, nil
+	}
+	if err != nil {
+		return ImportReport{}, err
+	}
+	report := count(changes)
+	if !dryRun {
+		if err := e.take(ctx, list, changes); err != nil {
+			return ImportReport{}, err
+		}
+		report.Done = true
+	}
+	what := "clients_imported"
+	if dryRun {
+		what = "clients_import_tried"
+	}
+	rt.audit(c, what, zap.String("by", by), zap.Int("added", report.Added),
+		zap.Int("changed", report.Changed), zap.Int("ended", report.Ended))
+	return report, nil
+}
+
+func plan(ctx context.Context, data []byte, list directory.Bulk) ([]csv.Change, error) {
+	rows, err := csv.Parse(data, csv.Rules{NoID: true})
+	if err != nil {
+		return nil, err
+	}
+	on, gone, err := list.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return csv.Plan(rows, on, gone)
+}
+
+func count(changes []csv.Change) (r ImportReport) {
+	for _, ch := range changes {
+		switch {
+		case ch.New():
+			r.Added++
+		case ch.Same():
+			r.Same++
+		default:
+			r.Changed++
+		}
+		if ch.Ends() {
+			r.Ended++
+		}
+	}
+	return r
+}
+
+// take makes the changes: first to the access records, so that nobody is let in
+// by what a client had, then to the list.
+func (e *engine) take(ctx context.Context, list directory.Bulk, changes []csv.Change) error {
+	ending, endingCtx := errgroup.WithContext(ctx)
+	ending.SetLimit(16)
+	clients := make([]directory.Client, len(changes))
+	for i, ch := range changes {
+		clients[i] = ch.After
+		if ch.Ends() {
+			ending.Go(func() error { return e.records.Rebind(endingCtx, ch.After.ID, e.boundTo(ch.After)) })
+		}
+	}
+	if err := ending.Wait(); err != nil {
+		return err
+	}
+	err := list.Put(ctx, clients)
+	if err == nil || errors.Is(err, store.ErrUnknown) {
+		return err
+	}
+	// All of it was checked, so somebody else was at the list.
+	return fmt.Errorf("%w: %w", ErrImportMoved, err)
+}
+
+// ErrImportMoved is returned by ImportClients if the list was changed meanwhile.
+// Some clients may be taken; doing it again takes the rest, or says what is wrong.
+var ErrImportMoved = errors.New("the list of clients was changed meanwhile; import it again")
+
+// boundTo is the hash of the address to which a client's record is to be bound;
+// empty for who has no access.
+func (e *engine) boundTo(c directory.Client) access.Hash {
+	a, err := address.Parse(c.Email)
+	if err != nil || !c.Access {
+		return ""
+	}
+	return e.records.Address(a)
+}
+
+// ExportClients writes everybody on file as a list that can be imported: the same
+// clients are the same bytes. by is who of the staff does it.
+func (rt *Runtime) ExportClients(ctx context.Context, w io.Writer, by string) error {
+	_, c, err := rt.desk(ctx)
+	if err != nil {
+		return err
+	}
+	on, err := everybody(ctx, c.Clients)
+	if err != nil {
+		return err
+	}
+	rt.audit(c, "clients_exported", zap.String("by", by), zap.Int("clients", len(on)))
+	return csv.Write(w, on)
+}
+
+func everybody(ctx context.Context, d directory.Directory) (on []directory.Client, err error) {
+	if list, ok := d.(directory.Bulk); ok {
+		on, _, err = list.All(ctx)
+		return on, err
+	}
+	list, ok := d.(directory.Finder)
+	if !ok {
+		return nil, ErrNoList
+	}
+	for q := (directory.Query{Limit: 500}); ; {
+		found, next, err := list.Find(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		on = append(on, found...)
+		if q.Cursor = next; next == "" {
+			return on, nil
+		}
+	}
+}

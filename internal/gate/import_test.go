@@ -1,0 +1,171 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/store"
+)
+
+func (w *world) importing(list string) ImportReport {
+	w.t.Helper()
+	r, err := w.rt.ImportClients(w.t.Context(), strings.NewReader(list), false, "desk")
+	if err != nil || !r.Done {
+		w.t.Fatalf("importing: %+v, %v", r, err)
+	}
+	return r
+}
+
+func (w *world) exported() string {
+	w.t.Helper()
+	var b bytes.Buffer
+	if err := w.rt.ExportClients(w.t.Context(), &b, "desk"); err != nil {
+		w.t.Fatal(err)
+	}
+	return b.String()
+}
+
+const head = "\ufeffid,email,name,phone,language,portal_access,email_ok\n"
+
+// A client whose access is withdrawn in a list that is imported is out at once,
+// and giving it back brings back nothing that the client had before.
+func TestImportEndsAccess(t *testing.T) {
+	w := newWorld(t, kept)
+	if r := w.importing(sampleClients); r.Added != 4 || r.Changed+r.Same+r.Ended != 0 {
+		t.Errorf("the first import: %+v", r)
+	}
+	ada, bob := w.signIn("ada@example.com"), w.signIn("bob@example.com")
+	if !ada.signedIn() || !bob.signedIn() {
+		t.Fatal("not signed in")
+	}
+	old := w.browser()
+	m := old.mailed("bob@example.com")
+	r := w.importing("id,email,name,portal_access\nc-ada,ada@example.com,Ada Lovelace,no\nc-bob,new@example.com,Bob Stone,yes\nc-off,off@example.com,Olive Off,no\n")
+	if r.Changed != 2 || r.Same != 1 || r.Ended != 2 {
+		t.Errorf("the second import: %+v", r)
+	}
+	if ada.signedIn() || bob.signedIn() {
+		t.Error("still signed in")
+	}
+	if p := old.get(link(m)); p.status == http.StatusOK && strings.Contains(p.body, `action="/sign-in/link"`) {
+		t.Error("a link to the address before is still good")
+	}
+	w.importing(sampleClients)
+	if ada.signedIn() || bob.signedIn() {
+		t.Error("signed in again by what was withdrawn")
+	}
+	w.signIn("ada@example.com")
+	if log := w.logs.String(); !strings.Contains(log, "clients_imported") || strings.Contains(log, "new@example.com") {
+		t.Error("the log lacks the import, or has an address in it")
+	}
+}
+
+// One bad line, and nothing changes; a dry run changes nothing either.
+func TestImportChangesNothing(t *testing.T) {
+	w := newWorld(t, kept)
+	w.importing(sampleClients)
+	ada := w.signIn("ada@example.com")
+	before := w.exported()
+	for _, tc := range []struct {
+		list   string
+		dryRun bool
+		bad    []string
+	}{
+		{"id,email,name,portal_access\nc-ada,ada@example.com,Ada,no\nc-x,nonsense,X,yes\nc-y,y@example.com,Y,perhaps\n", false,
+			[]string{"line 3: email: ", "line 4: portal_access: "}},
+		{"id,email,name,portal_access\nc-ada,ada@example.com,Ada,no\nc-new,bob@example.com,B,yes\n", false,
+			[]string{`line 3: address b•••@example.com is on file for client "c-bob"`}},
+		{"nonsense", false, []string{"header: "}},
+		{"", false, []string{"empty: "}},
+		{strings.Repeat("x", 11<<20), false, []string{"larger than 10 MB"}},
+		{"id,email,name,portal_access\nc-ada,ada@example.com,Ada,no\n,new@example.com,N,yes\n", true, nil},
+	} {
+		r, err := w.rt.ImportClients(t.Context(), strings.NewReader(tc.list), tc.dryRun, "desk")
+		if err != nil || r.Done || len(r.Bad) != len(tc.bad) {
+			t.Errorf("%.60q: %+v, %v", tc.list, r, err)
+			continue
+		}
+		for i, want := range tc.bad {
+			if !strings.HasPrefix(r.Bad[i], want) {
+				t.Errorf("%.60q: %q, want %q", tc.list, r.Bad[i], want)
+			}
+		}
+		if tc.dryRun && (r.Added != 1 || r.Changed != 1 || r.Ended != 1) {
+			t.Errorf("the dry run: %+v", r)
+		}
+	}
+	if after := w.exported(); after != before || !ada.signedIn() {
+		t.Errorf("on file was\n%s and is\n%s, signed in: %t", before, after, ada.signedIn())
+	}
+}
+
+func TestExportIsImported(t *testing.T) {
+	w := newWorld(t, kept)
+	list := head +
+		"C.1,Ada@Example.com,\"Lovelace, Ada \"\"A\"\"\",'+1 555 0100,en-GB,yes,no\n" +
+		"a,'=x@example.com,'=HYPERLINK(1),,,no,yes\n" +
+		"b,'t@example.com,'t Hooft,'-1,,yes,yes\n"
+	w.importing(list)
+	if got := w.exported(); got != list {
+		t.Errorf("exported is\n%s, imported was\n%s", got, list)
+	}
+	if r := w.importing(list); r.Same != 3 || r.Added+r.Changed != 0 {
+		t.Errorf("imported again: %+v", r)
+	}
+	if c, err := w.conf.Clients.ByID(t.Context(), "a"); err != nil || c.Email != "=x@example.com" || c.Name != "=HYPERLINK(1)" {
+		t.Errorf("on file is %+v, %v", c, err)
+	}
+	w.rt.Close()
+	w.open(kept)
+	if got := w.exported(); got != list {
+		t.Errorf("after a restart exported is\n%s", got)
+	}
+}
+
+// Where the list is kept elsewhere it is not imported here.
+func TestImportElsewhere(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.rt.ImportClients(t.Context(), strings.NewReader(sampleClients), false, "desk"); !errors.Is(err, ErrElsewhere) {
+		t.Errorf("ImportClients = %v", err)
+	}
+	if got := w.exported(); !strings.Contains(got, "c-mum,mum@example.com,Mum NoMail,,,yes,no\n") || strings.Count(got, "\n") != 5 {
+		t.Errorf("exported is\n%s", got)
+	}
+	// One that is asked for one client at a time cannot be listed.
+	w = newWorld(t, func(c *Config, _ *HandlerOptions) { c.Clients = struct{ directory.Directory }{c.Clients} })
+	if err := w.rt.ExportClients(t.Context(), new(bytes.Buffer), "desk"); !errors.Is(err, ErrNoList) {
+		t.Errorf("ExportClients = %v", err)
+	}
+}
+
+// Before the store could be opened nobody knows who is on file, and nobody is
+// told that somebody is not.
+func TestManagedBeforeTheStoreIsOpen(t *testing.T) {
+	w := newWorld(t, kept)
+	w.importing(sampleClients)
+	w.rt.Close()
+	o := w.rt.o
+	o.Open = func(context.Context) (store.Backend, error) { return nil, fmt.Errorf("no disk: %w", store.ErrUnknown) }
+	rt := NewRuntime(o)
+	defer rt.Close()
+	c := *w.conf
+	c.Clients = rt.Managed()
+	if _, err := rt.Use(&c); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Clients.ByID(t.Context(), "c-ada"); !errors.Is(err, store.ErrUnknown) {
+		t.Errorf("ByID = %v", err)
+	}
+	if _, err := rt.ImportClients(t.Context(), strings.NewReader(sampleClients), false, "desk"); !errors.Is(err, store.ErrUnknown) {
+		t.Errorf("ImportClients = %v", err)
+	}
+}
