@@ -237,6 +237,18 @@ func (r *Record) StopLink(now time.Time, h Hash) State {
 	return Live
 }
 
+// StopLinks switches off all that was mailed, and reports whether any of it still
+// worked. It is for who wants no more mail: what else lets them in stays.
+func (r *Record) StopLinks(now time.Time) bool {
+	r.prune(now)
+	if len(r.Links) == 0 {
+		return false
+	}
+	r.stopLinks(now, StoppedOffice)
+	r.event(now, "link_stopped", "")
+	return true
+}
+
 func (r *Record) stopLinks(now time.Time, why State) {
 	r.prune(now)
 	for len(r.Links) > 0 {

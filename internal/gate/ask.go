@@ -300,6 +300,7 @@ func (v *visit) sendLink(f *flow, to address.Address, o order) {
 		return
 	}
 	if !onFile {
+		v.eng.noteAsked(ctx, v.Config, to, v.now)
 		v.audit("address_unknown")
 		v.show(v.unknownPage(to, o.back))
 		return

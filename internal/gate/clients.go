@@ -41,7 +41,7 @@ func (rt *Runtime) follow(before, c *Config) {
 	if stop != nil {
 		stop() // without the lock: what it waits for may note something
 	}
-	rt.meter.stale.Set(0) // the list of c has just been read
+	rt.meter.stale.Store(false) // the list of c has just been read
 	list, ok := c.Clients.(*file.File)
 	if !ok || closed {
 		return
@@ -57,11 +57,11 @@ func (rt *Runtime) follow(before, c *Config) {
 	running.Go(func() {
 		list.Watch(ctx, time.Second, file.Report{
 			Changed: func(old *file.File, ids, added []string) {
-				rt.meter.stale.Set(0)
+				rt.meter.stale.Store(false)
 				rt.note(c, old, ids, added)
 			},
 			Failed: func(err error) {
-				rt.meter.stale.Set(1)
+				rt.meter.stale.Store(true)
 				c.Log.Error("reading the list of clients; the list before it stays", zap.Error(err))
 			},
 		})

@@ -7,6 +7,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,7 +28,7 @@ type meter struct {
 	mails                  *prometheus.CounterVec
 	requests               [outcomes]prometheus.Counter
 	store                  *prometheus.HistogramVec
-	stale                  prometheus.Gauge
+	stale                  atomic.Bool // the list of clients cannot be read
 
 	all []prometheus.Collector
 }
@@ -117,10 +118,14 @@ func newMeter(rt *Runtime) *meter {
 		Name: "portalgate_store_seconds", Help: "How long calls of the store took, by call and outcome.", ConstLabels: gate,
 		Buckets: []float64{.0001, .0005, .001, .005, .01, .05, .1, .5, 1, 5}, // from memory to a timeout
 	}, []string{"op", "outcome"})
-	m.stale = prometheus.NewGauge(prometheus.GaugeOpts{
+	m.all = append(m.all, m.store, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "portalgate_clients_list_stale", Help: "1 while the list of clients cannot be read and an older one is in force.", ConstLabels: gate,
-	})
-	m.all = append(m.all, m.store, m.stale)
+	}, func() float64 {
+		if m.stale.Load() {
+			return 1
+		}
+		return 0
+	}))
 
 	gauge("live_sessions", "Sessions that are not over, of the clients whose records are in memory.", func(e *engine) float64 {
 		if c := rt.conf.Load(); c != nil {
