@@ -29,6 +29,10 @@ func init() { caddy.RegisterModule(adminAPI{}) }
 //	POST /portalgate/<gate>/pins         {"email": "…", "verified_by": "…"}
 //	POST /portalgate/<gate>/unlock       {"email": "…"}, or {"id": "…"}
 //	POST /portalgate/<gate>/mail/try     {"to": "you@example.com"}
+//	POST /portalgate/<gate>/clients/find   {"text": "…", "cursor": "…", "limit": 50}
+//	POST /portalgate/<gate>/clients/add    {"email": "…", "name": "…", …}
+//	POST /portalgate/<gate>/clients/import a list as CSV; ?try=1 changes nothing
+//	GET  /portalgate/<gate>/clients/export that list
 //
 // It has no Provision: an admin endpoint stays where the configuration it came
 // with was refused, and would then serve gates that never started. Each
@@ -51,6 +55,10 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/portalgate/{gate}/pins", Handler: gateRoute(http.MethodPost, issuePIN)},
 		{Pattern: "/portalgate/{gate}/unlock", Handler: gateRoute(http.MethodPost, unlock)},
 		{Pattern: "/portalgate/{gate}/mail/try", Handler: gateRoute(http.MethodPost, tryMail)},
+		{Pattern: "/portalgate/{gate}/clients/find", Handler: gateRoute(http.MethodPost, findClients)},
+		{Pattern: "/portalgate/{gate}/clients/add", Handler: gateRoute(http.MethodPost, addClient)},
+		{Pattern: "/portalgate/{gate}/clients/import", Handler: bodyRoute(http.MethodPost, maxList, importClients)},
+		{Pattern: "/portalgate/{gate}/clients/export", Handler: gateRoute(http.MethodGet, exportClients)},
 	}
 }
 
@@ -82,6 +90,11 @@ func rotateKeys(g *liveGate, r *http.Request) (any, error) {
 // gateRoute makes one call on the gate that the path names a route. What serve
 // returns is the answer, as JSON.
 func gateRoute(method string, serve func(*liveGate, *http.Request) (any, error)) caddy.AdminHandler {
+	return bodyRoute(method, maxBody, serve)
+}
+
+// bodyRoute is gateRoute for requests of another size, in bytes.
+func bodyRoute(method string, size int64, serve func(*liveGate, *http.Request) (any, error)) caddy.AdminHandler {
 	return caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Cache-Control", "no-store")
 		if r.Method != method {
@@ -92,10 +105,15 @@ func gateRoute(method string, serve func(*liveGate, *http.Request) (any, error))
 		if err != nil {
 			return apiError(http.StatusNotFound, err)
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, size)
 		out, err := serve(g, r)
 		if err != nil {
 			return answerable(err)
+		}
+		if list, ok := out.(csvText); ok {
+			w.Header().Set("Content-Type", "text/csv; charset=utf-8")
+			_, err := w.Write(list)
+			return err
 		}
 		w.Header().Set("Content-Type", "application/json")
 		return json.NewEncoder(w).Encode(out)
@@ -140,7 +158,7 @@ func decodeBody(r *http.Request, into any) error {
 //
 //   - 404 if nobody on file is meant
 //   - 409 if what was asked for has to wait, or cannot be done for this client
-//   - 422 if it was not said how a caller was made sure of
+//   - 422 if it was not said how a caller was made sure of, or a field is wrong
 //   - 503 if the store cannot tell
 //   - 500 for all else
 func answerable(err error) error {
@@ -150,6 +168,12 @@ func answerable(err error) error {
 	if early, ok := errors.AsType[*assertion.TooSoonError](err); ok {
 		return apiError(http.StatusConflict, early)
 	}
+	if invalid, ok := errors.AsType[*directory.Invalid](err); ok {
+		return apiError(http.StatusUnprocessableEntity, invalid)
+	}
+	if taken, ok := errors.AsType[*directory.Taken](err); ok {
+		return apiError(http.StatusConflict, taken)
+	}
 	for _, told := range []struct {
 		err    error
 		status int
@@ -157,6 +181,8 @@ func answerable(err error) error {
 		{directory.ErrNotFound, http.StatusNotFound},
 		{gate.ErrNoAccess, http.StatusConflict}, {gate.ErrNoPIN, http.StatusConflict}, {gate.ErrLocked, http.StatusConflict},
 		{gate.ErrNotVerified, http.StatusUnprocessableEntity},
+		{gate.ErrElsewhere, http.StatusConflict}, {gate.ErrUnlisted, http.StatusConflict},
+		{gate.ErrImportMoved, http.StatusConflict}, {directory.ErrDeleted, http.StatusConflict},
 	} {
 		if errors.Is(err, told.err) {
 			return apiError(told.status, told.err)

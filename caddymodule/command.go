@@ -28,7 +28,7 @@ func init() {
 		Short: "Commands of the sign-in gate",
 		Long:  "Commands of the sign-in gate of a client portal.",
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(secretCommand(), keysCommand(), pinCommand(), unlockCommand(), mailCommand(), pluginCommand())
+			cmd.AddCommand(secretCommand(), keysCommand(), pinCommand(), unlockCommand(), mailCommand(), pluginCommand(), clientsCommand())
 		},
 	})
 }
@@ -139,6 +139,19 @@ func gateFlags(cmd *cobra.Command) {
 // comes after /portalgate/<gate>, in is sent as JSON unless it is nil, and the
 // answer is read into out.
 func askGate(cmd *cobra.Command, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(text)
+	}
+	return callGate(cmd, method, path, body, func(r io.Reader) error { return json.NewDecoder(r).Decode(out) })
+}
+
+// callGate is askGate for what is no JSON. read reads the answer.
+func callGate(cmd *cobra.Command, method, path string, body io.Reader, read func(io.Reader) error) error {
 	address, err := cmd.Flags().GetString("address")
 	if err != nil {
 		return err
@@ -153,20 +166,12 @@ func askGate(cmd *cobra.Command, method, path string, in, out any) error {
 	if address, err = caddycmd.DetermineAdminAPIAddress(address, nil, "", ""); err != nil {
 		return err
 	}
-	var body io.Reader
-	if in != nil {
-		text, err := json.Marshal(in)
-		if err != nil {
-			return err
-		}
-		body = bytes.NewReader(text)
-	}
 	res, err := caddycmd.AdminAPIRequest(address, method, "/portalgate/"+name+path, nil, body)
 	if err != nil {
 		return gateError(address, err)
 	}
 	defer res.Body.Close()
-	if json.NewDecoder(res.Body).Decode(out) != nil {
+	if read(res.Body) != nil {
 		return noAdminAPI(address)
 	}
 	return nil

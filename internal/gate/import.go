@@ -8,25 +8,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/address"
 	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/directory/csv"
 	"github.com/portalgate/portalgate/internal/store"
 )
 
-var (
-	// ErrElsewhere is returned where a list of clients is to be changed that is
-	// not kept here.
-	ErrElsewhere = errors.New("the list of clients is kept elsewhere and changed there; here it is changed with: clients managed")
-	// ErrNoList is returned where a list is wanted of which only one client at a
-	// time can be asked for.
-	ErrNoList = errors.New("the practice's own system has the list of clients; it can be asked for one client at a time only")
-)
+// ErrImportMoved is returned by ImportClients if the list was changed meanwhile.
+// Some clients may be taken; doing it again takes the rest, or says what is wrong.
+var ErrImportMoved = errors.New("the list of clients was changed meanwhile; import it again")
 
 // ImportReport says what an import did, or what it would do.
 type ImportReport struct {
@@ -51,8 +46,7 @@ type ImportReport struct {
 // clients who are not on it stay as they are. With anything bad in it nothing is
 // changed, and the report says what. by is who of the staff does it.
 //
-// As everywhere, what a change ends has ended in the access record before the
-// client is changed. An import that an error ended is finished by doing it again.
+// What a change takes away is over before it is made, as with ChangeClient. An import that an error ended is finished by doing it again.
 func (rt *Runtime) ImportClients(ctx context.Context, r io.Reader, dryRun bool, by string) (ImportReport, error) {
 	e, c, err := rt.desk(ctx)
 	if err != nil {
@@ -74,15 +68,17 @@ func (rt *Runtime) ImportClients(ctx context.Context, r io.Reader, dryRun bool, 
 		return ImportReport{}, err
 	}
 	report := count(changes)
+	what := "clients_import_tried"
 	if !dryRun {
 		if err := e.take(ctx, list, changes); err != nil {
 			return ImportReport{}, err
 		}
-		report.Done = true
-	}
-	what := "clients_imported"
-	if dryRun {
-		what = "clients_import_tried"
+		report.Done, what = true, "clients_imported"
+		for _, ch := range changes {
+			if !ch.New() && !ch.Same() {
+				rt.audit(c, "client_changed", zap.String("client", ch.After.ID), zap.String("by", by))
+			}
+		}
 	}
 	rt.audit(c, what, zap.String("by", by), zap.Int("added", report.Added),
 		zap.Int("changed", report.Changed), zap.Int("ended", report.Ended))
@@ -118,41 +114,43 @@ func count(changes []csv.Change) (r ImportReport) {
 	return r
 }
 
-// take makes the changes: first to the access records, so that nobody is let in
-// by what a client had, then to the list.
+// take makes the changes as AddClient and ChangeClient make one: what they take
+// away first, then the list, and then once more, for what was begun in between.
 func (e *engine) take(ctx context.Context, list directory.Bulk, changes []csv.Change) error {
-	ending, endingCtx := errgroup.WithContext(ctx)
-	ending.SetLimit(16)
+	if err := e.withdraw(ctx, changes); err != nil {
+		return err
+	}
 	clients := make([]directory.Client, len(changes))
 	for i, ch := range changes {
 		clients[i] = ch.After
-		if ch.Ends() {
-			ending.Go(func() error { return e.records.Rebind(endingCtx, ch.After.ID, e.boundTo(ch.After)) })
-		}
-	}
-	if err := ending.Wait(); err != nil {
-		return err
 	}
 	err := list.Put(ctx, clients)
-	if err == nil || errors.Is(err, store.ErrUnknown) {
+	switch {
+	case err == nil:
+		return e.withdraw(ctx, slices.DeleteFunc(slices.Clone(changes), csv.Change.New))
+	case errors.Is(err, store.ErrUnknown):
 		return err
 	}
 	// All of it was checked, so somebody else was at the list.
 	return fmt.Errorf("%w: %w", ErrImportMoved, err)
 }
 
-// ErrImportMoved is returned by ImportClients if the list was changed meanwhile.
-// Some clients may be taken; doing it again takes the rest, or says what is wrong.
-var ErrImportMoved = errors.New("the list of clients was changed meanwhile; import it again")
-
-// boundTo is the hash of the address to which a client's record is to be bound;
-// empty for who has no access.
-func (e *engine) boundTo(c directory.Client) access.Hash {
-	a, err := address.Parse(c.Email)
-	if err != nil || !c.Access {
-		return ""
+// withdraw takes away what the changes take away, of many clients at once.
+func (e *engine) withdraw(ctx context.Context, changes []csv.Change) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(16)
+	for _, ch := range changes {
+		switch {
+		case ch.Same(), ch.New() && ch.After.ID == "": // then nobody has had the id
+		case ch.New():
+			g.Go(func() error { return e.records.Rebind(ctx, ch.After.ID, "") })
+		default:
+			to, _ := address.Parse(ch.After.Email) // as it was read
+			take := e.withdrawal(ch.Before, ch.After, to)
+			g.Go(func() error { return take(ctx) })
+		}
 	}
-	return e.records.Address(a)
+	return g.Wait()
 }
 
 // ExportClients writes everybody on file as a list that can be imported: the same
@@ -177,7 +175,7 @@ func everybody(ctx context.Context, d directory.Directory) (on []directory.Clien
 	}
 	list, ok := d.(directory.Finder)
 	if !ok {
-		return nil, ErrNoList
+		return nil, ErrUnlisted
 	}
 	for q := (directory.Query{Limit: 500}); ; {
 		found, next, err := list.Find(ctx, q)

@@ -142,7 +142,7 @@ func TestImportElsewhere(t *testing.T) {
 	}
 	// One that is asked for one client at a time cannot be listed.
 	w = newWorld(t, func(c *Config, _ *HandlerOptions) { c.Clients = struct{ directory.Directory }{c.Clients} })
-	if err := w.rt.ExportClients(t.Context(), new(bytes.Buffer), "desk"); !errors.Is(err, ErrNoList) {
+	if err := w.rt.ExportClients(t.Context(), new(bytes.Buffer), "desk"); !errors.Is(err, ErrUnlisted) {
 		t.Errorf("ExportClients = %v", err)
 	}
 }

@@ -213,9 +213,14 @@ func (d *Directory) post(ctx context.Context, q question) (directory.Client, err
 	return parse(text, q)
 }
 
-func unknown(format string, args ...any) error {
-	return fmt.Errorf("%s (%w)", fmt.Sprintf(format, args...), store.ErrUnknown)
-}
+// untold is why nobody can tell: a store.ErrUnknown that speaks of no store.
+type untold string
+
+func (u untold) Error() string { return string(u) }
+
+func (u untold) Is(target error) bool { return target == store.ErrUnknown }
+
+func unknown(format string, args ...any) error { return untold(fmt.Sprintf(format, args...)) }
 
 // Interface guard
 var _ directory.Directory = (*Directory)(nil)

@@ -1,0 +1,116 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"bytes"
+	"net/http"
+	"time"
+
+	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/directory/csv"
+	"github.com/portalgate/portalgate/internal/gate"
+)
+
+// maxList bounds a list of clients that is imported, in bytes. One more than may
+// be, so that it is told what is wrong with a longer one.
+const maxList = csv.MaxSize + 1
+
+// csvText is an answer that is a list of clients, and no JSON.
+type csvText []byte
+
+// onFile is a client, as the columns of a list are named.
+type onFile struct {
+	ID       string `json:"id"`
+	Email    string `json:"email"`
+	Name     string `json:"name"`
+	Phone    string `json:"phone"`
+	Language string `json:"language"`
+	Access   bool   `json:"portal_access"`
+	EmailOK  bool   `json:"email_ok"`
+	// Where the list is kept elsewhere, these are not known.
+	Created *time.Time `json:"created_at,omitempty"`
+	Version int        `json:"version,omitempty"`
+}
+
+func showClient(c directory.Client) onFile {
+	o := onFile{ID: c.ID, Email: c.Email, Name: c.Name, Phone: c.Phone, Language: c.Language, Access: c.Access, EmailOK: c.EmailOK, Version: c.Version}
+	if !c.Created.IsZero() {
+		o.Created = &c.Created
+	}
+	return o
+}
+
+// search is what POST clients/find takes: in the body, because names do not
+// belong into addresses of requests, which are logged.
+type search struct {
+	Text   string `json:"text,omitempty"`
+	Cursor string `json:"cursor,omitempty"`
+	Limit  int    `json:"limit,omitempty"`
+}
+
+// onePage is its answer. Next is the cursor of the next page, if there is one.
+type onePage struct {
+	Clients []onFile `json:"clients"`
+	Next    string   `json:"next,omitempty"`
+}
+
+// newClient is what POST clients/add takes. Who is not said to have no access, or
+// to want no mail, has and does.
+type newClient struct {
+	ID       string `json:"id,omitempty"`
+	Email    string `json:"email"`
+	Name     string `json:"name"`
+	Phone    string `json:"phone,omitempty"`
+	Language string `json:"language,omitempty"`
+	Access   *bool  `json:"portal_access,omitempty"`
+	EmailOK  *bool  `json:"email_ok,omitempty"`
+}
+
+func findClients(g *liveGate, r *http.Request) (any, error) {
+	var in search
+	if err := decodeBody(r, &in); err != nil {
+		return nil, err
+	}
+	found, next, err := g.runtime.FindClients(r.Context(), directory.Query{Text: in.Text, Cursor: in.Cursor, Limit: in.Limit})
+	if err != nil {
+		return nil, err
+	}
+	page := onePage{Clients: []onFile{}, Next: next}
+	for _, c := range found {
+		page.Clients = append(page.Clients, showClient(c))
+	}
+	return page, nil
+}
+
+func addClient(g *liveGate, r *http.Request) (any, error) {
+	var in newClient
+	if err := decodeBody(r, &in); err != nil {
+		return nil, err
+	}
+	c, err := g.runtime.AddClient(r.Context(), directory.Client{
+		ID: in.ID, Email: in.Email, Name: in.Name, Phone: in.Phone, Language: in.Language,
+		Access: in.Access == nil || *in.Access, EmailOK: in.EmailOK == nil || *in.EmailOK,
+	}, operator)
+	if err != nil {
+		return nil, err
+	}
+	return showClient(c), nil
+}
+
+func importClients(g *liveGate, r *http.Request) (any, error) {
+	report, err := g.runtime.ImportClients(r.Context(), r.Body, r.URL.Query().Has("try"), operator)
+	if err != nil {
+		return gate.ImportReport{}, err
+	}
+	return report, nil
+}
+
+func exportClients(g *liveGate, r *http.Request) (any, error) {
+	var list bytes.Buffer
+	if err := g.runtime.ExportClients(r.Context(), &list, operator); err != nil {
+		return nil, err
+	}
+	return csvText(list.Bytes()), nil
+}
