@@ -169,3 +169,46 @@ func TestManagedBeforeTheStoreIsOpen(t *testing.T) {
 		t.Errorf("ImportClients = %v", err)
 	}
 }
+
+// The list has another spelling of a mailbox than its owner types, or than
+// somebody else owns: mail goes to what is on file, byte for byte, and to nobody
+// for what only looks alike.
+func TestE12_ImportedAddressIsKeptToTheLetter(t *testing.T) {
+	w := newWorld(t, kept)
+	w.importing("id,email,name\nc-1,A.b+Clinic@Gmail.com,Ada\n")
+	w.browser().ask("a.B+clinic@gmail.com")
+	m := w.letters("A.b+Clinic@Gmail.com", 1)[0]
+	if m.To != "A.b+Clinic@Gmail.com" {
+		t.Errorf("mailed to %q", m.To)
+	}
+	for _, other := range []string{"ab@gmail.com", "a.b@gmail.com", "ab+clinic@gmail.com", "a.b+clinic@googlemail.com"} {
+		w.browser().ask(other)
+	}
+	w.idle()
+	if all := w.rt.Outbox().Messages(); len(all) != 1 {
+		t.Errorf("%d mails, want one", len(all))
+	}
+}
+
+// Two people of a family share a mailbox. Neither a list nor staff can put both
+// on file with it, so a link to that mailbox is always one person's.
+func TestE16_SharedMailboxIsOnePersons(t *testing.T) {
+	w := newWorld(t, kept)
+	r, err := w.rt.ImportClients(t.Context(), strings.NewReader("id,email,name\nc-1,home@example.com,Ada\nc-2,Home@Example.com,Byron\n"), false, "desk")
+	if err != nil || r.Done || len(r.Bad) != 1 || r.Bad[0] != "line 3: address H•••@Example.com is already in line 2; each client needs an own address" {
+		t.Fatalf("importing both: %+v, %v", r, err)
+	}
+	w.importing("id,email,name\nc-1,home@example.com,Ada\n")
+	r, err = w.rt.ImportClients(t.Context(), strings.NewReader("id,email,name\nc-2,HOME@example.com,Byron\n"), false, "desk")
+	if err != nil || r.Done || len(r.Bad) != 1 || !strings.Contains(r.Bad[0], `is on file for client "c-1"`) {
+		t.Errorf("importing the other: %+v, %v", r, err)
+	}
+	var taken *directory.Taken
+	if _, err := w.rt.AddClient(t.Context(), directory.Client{Email: "HOME@example.com", Name: "Byron", Access: true}, "desk"); !errors.As(err, &taken) || taken.By.ID != "c-1" {
+		t.Errorf("adding the other: %v", err)
+	}
+	w.signIn("home@example.com")
+	if got := w.upstream(); len(got) == 0 || got[len(got)-1].Header.Get("Remote-User") != "c-1" {
+		t.Error("the mailbox opens another's portal")
+	}
+}

@@ -88,3 +88,27 @@ func TestBadNamesEveryLine(t *testing.T) {
 		}
 	}
 }
+
+// Whoever gives the practice a name has it written into a list, and what is wrong
+// with a list into a log, a terminal and a page. Control signs get into neither
+// (T10), nor does the name.
+func TestT10_ControlSignsInAList(t *testing.T) {
+	for _, sign := range []string{"\n", "\r\n", "\x1b[2J", "\x00", "\u0085", "\u2028", "\u009b", "\x7f"} {
+		for _, column := range []string{"id", "email", "name", "phone", "language", "portal_access"} {
+			cells := map[string]string{"id": "1", "email": "eve@example.com", "name": "Eve", "portal_access": "yes"}
+			cells[column] = cells[column] + "Eve" + sign + "{\"level\":\"info\"}"
+			var line []string
+			for _, name := range columns[:6] {
+				line = append(line, `"`+strings.ReplaceAll(cells[name], `"`, `""`)+`"`)
+			}
+			list, err := Parse([]byte(strings.Join(columns[:6], ",")+"\n"+strings.Join(line, ",")+"\n"), Rules{})
+			if err == nil || list != nil {
+				t.Errorf("%q in %s was taken", sign, column)
+				continue
+			}
+			if told := err.Error(); strings.Contains(told, sign) || strings.Contains(told, "Eve") || strings.Contains(told, "level") {
+				t.Errorf("%q in %s: told is %q", sign, column, told)
+			}
+		}
+	}
+}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/portalgate/portalgate/internal/address"
 	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/directory/csv"
+	"github.com/portalgate/portalgate/internal/directory/directorytest"
 )
 
 const (
@@ -99,6 +101,16 @@ func TestFile(t *testing.T) {
 			t.Errorf("ByID(%q) error = %v, want ErrNotFound", id, err)
 		}
 	}
+}
+
+func TestConformance(t *testing.T) {
+	directorytest.Run(t, directorytest.Harness{Open: func(t *testing.T, clients ...directory.Client) directory.Directory {
+		var list strings.Builder
+		if err := csv.Write(&list, clients); err != nil {
+			t.Fatal(err)
+		}
+		return newDisk(t, list.String()).open()
+	}})
 }
 
 func TestOpenRefuses(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 )
 
 // A store that is down makes nobody unknown: the answer is that nobody can tell.
-func TestOutageIsUnknown(t *testing.T) {
+func TestS01_OutageIsUnknown(t *testing.T) {
 	c := newCrash(t)
 	down := c.after(t, -1)
 	if _, err := New("main").ByID(t.Context(), "c-1"); !errors.Is(err, store.ErrUnknown) {
