@@ -13,6 +13,7 @@ package index
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode"
@@ -31,41 +32,91 @@ const (
 
 // Index is a list of clients in the order of their names and then their ids. It
 // never changes, so it may be used concurrently. The zero Index is empty.
-type Index struct{ entries []*entry }
+type Index struct {
+	clients []*directory.Client
+	// text is what is searched: of one client after the other, the folded name
+	// with a space before each word, and the folded address with a line break on
+	// either side. It is one string, so that a search is one pass over memory.
+	text string
+	ends []int // of each client's part of text
+}
 
+// entry is one client with the text that is searched.
 type entry struct {
-	directory.Client
-	name string // folded; by which it is sorted
-	text string // what is searched: a space before each word, a line for the address
+	*directory.Client
+	text string
+}
+
+func newEntry(c directory.Client) entry {
+	return entry{&c, " " + words(c.Name) + "\n" + fold(c.Email) + "\n"}
+}
+
+func (x *Index) at(i int) entry {
+	start := 0
+	if i > 0 {
+		start = x.ends[i-1]
+	}
+	return entry{x.clients[i], x.text[start:x.ends[i]]}
+}
+
+func compare(a, b entry) int {
+	nameA, _, _ := strings.Cut(a.text, "\n")
+	nameB, _, _ := strings.Cut(b.text, "\n")
+	return cmp.Or(strings.Compare(nameA, nameB), strings.Compare(a.ID, b.ID))
+}
+
+// place returns where in the list e is, or would be.
+func (x *Index) place(e entry) (int, bool) {
+	i := sort.Search(len(x.clients), func(i int) bool { return compare(x.at(i), e) >= 0 })
+	return i, i < len(x.clients) && x.clients[i].ID == e.ID
 }
 
 // New returns the index of clients.
 func New(clients []directory.Client) *Index { return new(Index).Change(nil, clients) }
 
-// Change returns the index without those clients whose ids are in gone, and with
+// Change returns the index without some of the clients that are in it, and with
 // others.
-func (x *Index) Change(gone map[string]bool, others []directory.Client) *Index {
-	fresh := make([]*entry, len(others))
+func (x *Index) Change(gone, others []directory.Client) *Index {
+	var out []int // places of who is gone
+	for _, c := range gone {
+		if i, ok := x.place(newEntry(c)); ok {
+			out = append(out, i)
+		}
+	}
+	slices.Sort(out)
+	fresh := make([]entry, len(others))
 	for i, c := range others {
-		name := words(c.Name)
-		fresh[i] = &entry{Client: c, name: name, text: " " + name + "\n" + fold(c.Email)}
+		fresh[i] = newEntry(c)
 	}
 	slices.SortFunc(fresh, compare)
-	all := make([]*entry, 0, len(x.entries)+len(fresh))
-	for _, e := range x.entries {
-		if gone[e.ID] {
-			continue
-		}
-		for len(fresh) > 0 && compare(fresh[0], e) < 0 {
-			all, fresh = append(all, fresh[0]), fresh[1:]
-		}
-		all = append(all, e)
-	}
-	return &Index{append(all, fresh...)}
-}
 
-func compare(a, b *entry) int {
-	return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.ID, b.ID))
+	n := len(x.clients) + len(fresh)
+	y := &Index{clients: make([]*directory.Client, 0, n), ends: make([]int, 0, n)}
+	var text strings.Builder
+	text.Grow(len(x.text) + 64*len(fresh))
+	add := func(e entry) {
+		text.WriteString(e.text)
+		y.clients, y.ends = append(y.clients, e.Client), append(y.ends, text.Len())
+	}
+	keep := func(from, to int) {
+		for i := from; i < to; i++ {
+			if len(out) > 0 && out[0] == i {
+				out = out[1:]
+				continue
+			}
+			add(x.at(i))
+		}
+	}
+	done := 0
+	for _, e := range fresh {
+		i, _ := x.place(e)
+		keep(done, i)
+		add(e)
+		done = i
+	}
+	keep(done, len(x.clients))
+	y.text = text.String()
+	return y
 }
 
 // Find answers a query as [directory.Finder] says. Of several words, each must
@@ -80,19 +131,15 @@ func (x *Index) Find(q directory.Query) (found []directory.Client, next string, 
 		return nil, "", err
 	}
 	limit := min(cmp.Or(max(q.Limit, 0), usual), most)
-	matches := matcher(q.Text)
-	for ; at < len(x.entries); at++ {
-		e := x.entries[at]
-		if !matches(e.text) {
-			continue
+	for m := x.matches(q.Text); ; at++ {
+		if at = m.next(at); at == len(x.clients) {
+			return found, "", nil
 		}
 		if len(found) == limit {
-			last := found[limit-1].ID
-			return found, strconv.Itoa(at) + "~" + last, nil
+			return found, strconv.Itoa(at) + "~" + found[limit-1].ID, nil
 		}
-		found = append(found, e.Client)
+		found = append(found, *x.clients[at])
 	}
-	return found, "", nil
 }
 
 // after returns where the page behind a cursor begins.
@@ -105,30 +152,10 @@ func (x *Index) after(cursor string) (int, error) {
 	if !ok || err != nil || at < 0 || !directory.IsID(id) {
 		return 0, &directory.Invalid{Field: "cursor", Text: "is none that was given out; begin with the first page"}
 	}
-	if i := slices.IndexFunc(x.entries, func(e *entry) bool { return e.ID == id }); i >= 0 {
+	if i := slices.IndexFunc(x.clients, func(c *directory.Client) bool { return c.ID == id }); i >= 0 {
 		return i + 1, nil
 	}
-	return min(max(at-1, 0), len(x.entries)), nil // that client is gone, and those behind moved up
-}
-
-// matcher returns what tells whether an entry's text is asked for.
-func matcher(query string) func(text string) bool {
-	address := "\n" + strings.TrimSpace(fold(query))
-	var parts []string
-	for word := range strings.FieldsSeq(words(query)) {
-		parts = append(parts, " "+word)
-	}
-	return func(text string) bool {
-		if strings.Contains(text, address) { // all do where nothing is asked for
-			return true
-		}
-		for _, part := range parts {
-			if !strings.Contains(text, part) {
-				return false
-			}
-		}
-		return len(parts) > 0
-	}
+	return min(max(at-1, 0), len(x.clients)), nil // that client is gone, and those behind moved up
 }
 
 // words returns the words of a name, folded, with one space between them.

@@ -113,7 +113,7 @@ func TestPagesOfAListThatChanges(t *testing.T) {
 	if found, _, _ := more.Find(directory.Query{Cursor: next}); names(found) != "d|e|g" {
 		t.Errorf("after two more the next page is %q", names(found))
 	}
-	less := x.Change(map[string]bool{"c1": true}, nil)
+	less := x.Change(people("a", "c")[1:], nil)
 	if found, _, _ := less.Find(directory.Query{Cursor: next}); names(found) != "e|g" {
 		t.Errorf("after the last one went the next page is %q", names(found))
 	}
@@ -126,10 +126,10 @@ func TestChange(t *testing.T) {
 	x := New(nil)
 	all := make(map[string]directory.Client)
 	for i := range 200 {
-		gone := make(map[string]bool)
-		for id := range all {
+		var gone []directory.Client
+		for id, c := range all {
 			if (i+len(id))%3 == 0 && len(gone) < 3 {
-				gone[id] = true
+				gone = append(gone, c)
 				delete(all, id)
 			}
 		}
@@ -139,14 +139,81 @@ func TestChange(t *testing.T) {
 			fresh = append(fresh, c)
 			all[c.ID] = c
 		}
-		x = x.Change(gone, fresh)
+		if len(gone) > 0 { // somebody with another name
+			c := gone[0]
+			c.Name = "N50"
+			fresh = append(fresh, c)
+			all[c.ID] = c
+		}
+		x = x.Change(append(gone, directory.Client{ID: "nobody"}), fresh)
 	}
-	if len(x.entries) != len(all) || !slices.IsSortedFunc(x.entries, compare) {
-		t.Errorf("%d entries of %d clients, sorted %t", len(x.entries), len(all), slices.IsSortedFunc(x.entries, compare))
-	}
-	for _, e := range x.entries {
-		if all[e.ID] != e.Client {
-			t.Errorf("entry %q is not on the list", e.ID)
+	var entries []entry
+	for i := range x.clients {
+		e := x.at(i)
+		entries = append(entries, e)
+		if all[e.ID] != *e.Client || e.text != newEntry(*e.Client).text {
+			t.Errorf("%q is in the list, as %q", e.ID, e.text)
 		}
 	}
+	if len(entries) != len(all) || !slices.IsSortedFunc(entries, compare) {
+		t.Errorf("%d entries of %d clients, sorted %t", len(entries), len(all), slices.IsSortedFunc(entries, compare))
+	}
+}
+
+// What is found by one pass over all is what is found by looking at each.
+func TestFindIsThorough(t *testing.T) {
+	var clients []directory.Client
+	for i := range 3000 {
+		clients = append(clients, directory.Client{
+			ID: fmt.Sprint("c", i), Name: fmt.Sprintf("A%d B%d C%d", i%7, i%11, i%13), Email: fmt.Sprintf("a%d@b%d.com", i%5, i),
+		})
+	}
+	x := New(clients)
+	for _, query := range []string{"a3", "b1", "b10 c12", "c1 a", "a3 a3", "a4@b", "x", "com", "c", "a1 b1 c1"} {
+		want := 0
+		for i := range x.clients {
+			if x.matches(query).wants(x.at(i).text) {
+				want++
+			}
+		}
+		got := make(map[string]bool)
+		for q := (directory.Query{Text: query, Limit: 100}); ; {
+			found, next, err := x.Find(q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range found {
+				got[c.ID] = true
+			}
+			if q.Cursor = next; next == "" {
+				break
+			}
+		}
+		if len(got) != want {
+			t.Errorf("Find(%q) finds %d, want %d", query, len(got), want)
+		}
+	}
+}
+
+func BenchmarkFind(b *testing.B) {
+	var clients []directory.Client
+	for i := range 100_000 {
+		name := []string{"Ada Lovelace", "Zoë Müller-Lüdenscheidt", "Jürgen van der Berg", "Anna-Lena Hopper"}[i%4]
+		clients = append(clients, directory.Client{ID: fmt.Sprintf("c-%06d", i), Name: name, Email: fmt.Sprintf("mail%d@example.com", i)})
+	}
+	x := New(clients)
+	for _, query := range []string{"", "a", "zoe m", "mail5", "mail99999@", "no such name", "nobody"} {
+		b.Run(query, func(b *testing.B) {
+			for b.Loop() {
+				if _, _, err := x.Find(directory.Query{Text: query}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("change", func(b *testing.B) {
+		for b.Loop() {
+			x.Change(clients[:25], clients[:25])
+		}
+	})
 }

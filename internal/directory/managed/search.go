@@ -58,8 +58,7 @@ func (m *Directory) current(ctx context.Context, p *place) (*index.Index, error)
 	if m.index == nil {
 		m.index = index.New(nil)
 	}
-	gone := make(map[string]bool)
-	var fresh []directory.Client
+	var gone, fresh []directory.Client
 	for i := range m.copies {
 		s := &m.copies[i]
 		s.mu.Lock()
@@ -70,7 +69,7 @@ func (m *Directory) current(ctx context.Context, p *place) (*index.Index, error)
 		}
 		if before := m.indexed[i]; before != nil {
 			for _, k := range before.Clients {
-				gone[k.ID] = true
+				gone = append(gone, k.client())
 			}
 		}
 		for _, k := range d.Clients {
