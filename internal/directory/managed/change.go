@@ -125,12 +125,14 @@ func (m *Directory) Change(ctx context.Context, c directory.Client) (directory.C
 	if err != nil {
 		return directory.Client{}, err
 	}
-	var gets, gives claimed
+	held, err := m.held(ctx, p, before)
+	if err != nil {
+		return directory.Client{}, err
+	}
+	var gets claimed
 	moves := !has(before, a)
-	if moves {
-		if gives, err = m.held(ctx, p, before); err != nil {
-			return directory.Client{}, err
-		}
+	claims := moves || held.ID != c.ID // a store may have lost a claim, which is made good here
+	if claims {
 		if gets, err = m.claim(ctx, p, p.spot(a), c.ID); err != nil {
 			return directory.Client{}, err
 		}
@@ -142,19 +144,19 @@ func (m *Directory) Change(ctx context.Context, c directory.Client) (directory.C
 		}
 		c.Created, c.Version = on.Created, version+1
 		d.put(c)
-		if moves {
+		if claims {
 			return gets.inTime(now)
 		}
 		return nil
 	})
-	switch {
-	case err != nil && moves:
-		m.giveBack(ctx, p, gets, err)
-		fallthrough
-	case err != nil:
+	if err != nil {
+		if moves {
+			m.giveBack(ctx, p, gets, err)
+		}
 		return directory.Client{}, err
-	case gives.ID == c.ID:
-		m.release(ctx, p, gives)
+	}
+	if moves && held.ID == c.ID {
+		m.release(ctx, p, held)
 	}
 	return c, nil
 }

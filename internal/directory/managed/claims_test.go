@@ -192,6 +192,38 @@ func want(t *testing.T, m *Directory, mail, id string) {
 	t.Errorf("%s is on file for %q (%v), want %q", mail, got.ID, err, id)
 }
 
+// A store that fails over may lose a claim that it had acknowledged, and keep the
+// client. The next change of the client, and the same import again, make it good.
+func TestLostClaim(t *testing.T) {
+	c := newCrash(t)
+	on, err := c.second.Add(t.Context(), directory.Client{ID: "c-1", Email: "one@example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, _ := address.Parse(on.Email)
+	lose := func() {
+		t.Helper()
+		err := c.store.Update(t.Context(), c.second.claimsName(mustPlace(t, c.second).spot(a).drawer), func(time.Time, store.Value) (store.Value, error) {
+			return store.Value{}, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, c.second, on.Email, "")
+	}
+	lose()
+	on.Name = "One"
+	if on, err = c.second.Change(t.Context(), on); err != nil {
+		t.Fatal(err)
+	}
+	want(t, c.second, on.Email, on.ID)
+	lose()
+	if err := c.second.Put(t.Context(), []directory.Client{on}); err != nil {
+		t.Fatal(err)
+	}
+	want(t, c.second, on.Email, on.ID)
+}
+
 // An import whose process dies, wherever, is finished by doing it again.
 func TestPutIsFinishedByDoingItAgain(t *testing.T) {
 	var clients []directory.Client
@@ -201,7 +233,7 @@ func TestPutIsFinishedByDoingItAgain(t *testing.T) {
 			clients[i].ID = fmt.Sprint("c-", i)
 		}
 	}
-	for died := int64(0); ; died += 3 {
+	for died := int64(0); ; died += 7 {
 		c := newCrash(t)
 		first := c.after(t, died).Put(t.Context(), clients)
 		if first != nil && !errors.Is(first, store.ErrUnknown) {

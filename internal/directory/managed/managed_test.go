@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -112,4 +113,42 @@ func shared(t *testing.T, o redis.Options) {
 			return on(t, d.(house).again(t))
 		},
 	})
+}
+
+// BenchmarkByID is what each signed-in request costs of it.
+func BenchmarkByID(b *testing.B) {
+	m := on(b, openBolt(b))
+	clients := make([]directory.Client, 10_000)
+	for i := range clients {
+		clients[i] = directory.Client{ID: fmt.Sprintf("c-%06d", i), Email: fmt.Sprintf("mail%d@example.com", i), Name: "Ada Lovelace"}
+	}
+	if err := m.Put(b.Context(), clients); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if _, err := m.ByID(b.Context(), clients[i%len(clients)].ID); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// Whatever ids a practice has, no drawer is much fuller than another.
+func TestDrawersFillEvenly(t *testing.T) {
+	m := on(t, openBolt(t))
+	p := mustPlace(t, m.Directory)
+	for name, id := range map[string]func(int) string{
+		"numbers":    func(i int) string { return fmt.Sprint(i) },
+		"c-numbers":  func(i int) string { return fmt.Sprintf("c-%08d", i) },
+		"tens":       func(i int) string { return fmt.Sprint(i * 10) },
+		"random ids": func(int) string { return newID() },
+	} {
+		var full [drawers]int
+		for i := range 100_000 {
+			full[p.drawerOf(id(i))]++
+		}
+		if least, most := slices.Min(full[:]), slices.Max(full[:]); least < 4 || most > 60 {
+			t.Errorf("%s: the drawers have %d to %d of 100 000 clients", name, least, most)
+		}
+	}
 }
