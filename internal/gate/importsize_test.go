@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -19,7 +20,7 @@ import (
 )
 
 // TestManagedAtSize imports a list, searches it, exports it and imports what was
-// exported: 3 000 clients, or 100 000 with PORTALGATE_PROOF, on both stores.
+// exported: 1 000 clients, or 100 000 with PORTALGATE_PROOF, on both stores.
 // Where it measures, the embedded store is on a disk.
 func TestManagedAtSize(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) {
@@ -42,46 +43,46 @@ func TestManagedAtSize(t *testing.T) {
 }
 
 func (w *world) atSize(where string) {
-	t, n := w.t, 3000
+	t, n, searches := w.t, 1000, 100
 	if proof() {
-		n = 100_000
+		n, searches = 100_000, 1000
 	}
 	list := manyClients(n)
 	begun := time.Now()
-	r := w.importing(list)
+	imports := func(list string) ImportReport {
+		return patiently(t, func() (ImportReport, error) { return w.rt.ImportClients(t.Context(), strings.NewReader(list), false, "desk") })
+	}
+	r := imports(list)
 	imported := time.Since(begun)
-	if r.Added != n {
+	if r.Added+r.Same != n { // some may be the second try's
 		t.Fatalf("imported %+v", r)
 	}
 
 	f := w.conf.Clients.(directory.Finder)
-	begun = time.Now()
-	if _, _, err := f.Find(t.Context(), directory.Query{Text: "nobody at all"}); err != nil {
-		t.Fatal(err)
-	}
-	first := time.Since(begun)
 	search := func(text string) time.Duration {
 		begun := time.Now()
-		if _, _, err := f.Find(t.Context(), directory.Query{Text: text}); err != nil {
-			t.Fatal(err)
-		}
+		patiently(t, func() (string, error) {
+			_, next, err := f.Find(t.Context(), directory.Query{Text: text})
+			return next, err
+		})
 		return time.Since(begun)
 	}
+	first := search("nobody at all")
 	var took, changed []time.Duration
-	for i := range 1000 {
+	for i := range searches {
 		took = append(took, search([]string{"a", "zoe m", "jurgen", "mail5", "mail77777@", "no such name", "müller-lü", ""}[i%8]))
 	}
-	for i := range 200 { // each after somebody's name became another, and was made what it was
-		c, err := w.conf.Clients.ByID(t.Context(), fmt.Sprintf("c-%06d", i%100))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if c.Name += "!"; i >= 100 {
-			c.Name = strings.TrimRight(c.Name, "!")
-		}
-		if _, err := w.conf.Clients.(directory.Keeper).Change(t.Context(), c); err != nil {
-			t.Fatal(err)
-		}
+	for i := range searches / 5 { // each after somebody's name became another, and was made what it was
+		patiently(t, func() (directory.Client, error) {
+			c, err := w.conf.Clients.ByID(t.Context(), fmt.Sprintf("c-%06d", i%(searches/10)))
+			if err != nil {
+				return c, err
+			}
+			if c.Name += "!"; i >= searches/10 {
+				c.Name = strings.TrimRight(c.Name, "!")
+			}
+			return w.conf.Clients.(directory.Keeper).Change(t.Context(), c)
+		})
 		changed = append(changed, search("no such name"))
 	}
 	slices.Sort(took)
@@ -95,7 +96,7 @@ func (w *world) atSize(where string) {
 		t.Error("what was exported is not what was imported")
 	}
 	begun = time.Now()
-	if r := w.importing(got); r.Same != n {
+	if r := imports(got); r.Same != n {
 		t.Errorf("imported again: %+v", r)
 	}
 	again := time.Since(begun)
@@ -108,6 +109,21 @@ func (w *world) atSize(where string) {
 	ms := func(d time.Duration) time.Duration { return d.Round(time.Millisecond / 10) }
 	t.Logf("proof: %d managed clients, %s: import %v, search p50 %v, p99 %v (after a change p99 %v, the first after the import %v), export %v, the same import again %v",
 		n, where, ms(imported), ms(took[len(took)/2]), ms(p99), ms(changedP99), ms(first), ms(exported), ms(again))
+}
+
+// patiently does something again while nobody can tell whether it was done: on a
+// busy machine a server may answer late.
+func patiently[T any](t testing.TB, do func() (T, error)) T {
+	t.Helper()
+	for try := 0; ; try++ {
+		v, err := do()
+		if err == nil {
+			return v
+		}
+		if try == 10 || !errors.Is(err, store.ErrUnknown) && !errors.Is(err, directory.ErrChanged) {
+			t.Fatal(err)
+		}
+	}
 }
 
 // manyClients is a list as it is exported, of names as there are.
