@@ -50,7 +50,9 @@ func (w *world) atSize(where string) {
 	list := manyClients(n)
 	begun := time.Now()
 	imports := func(list string) ImportReport {
-		return patiently(t, func() (ImportReport, error) { return w.rt.ImportClients(t.Context(), strings.NewReader(list), false, "desk") })
+		return patiently(t, func() (ImportReport, error) {
+			return w.rt.ImportClients(t.Context(), strings.NewReader(list), false, "desk")
+		})
 	}
 	r := imports(list)
 	imported := time.Since(begun)
