@@ -101,6 +101,8 @@ var rules = []rule{
 	{of: "identity", why: "an upstream imports it", only: []string{"github.com/go-jose/go-jose/v4/..."}, deep: true},
 	{of: "internal/...", why: "what a request means does not depend on the server in front",
 		never: []string{caddy + "/...", ours + "caddymodule/...", ours + "providers/*"}},
+	{of: "internal/directory/...", why: "who is on file is no matter of who is signed in, or of where that is kept",
+		never: []string{ours + "internal/access", ours + "internal/session", ours + "internal/gate", ours + "internal/store/*"}},
 	{of: "internal/access", why: "the rules are pure", only: []string{}, deep: true,
 		not: []string{"os", "net", "net/http", "crypto/rand", "math/rand", "math/rand/v2"}},
 }

@@ -81,6 +81,7 @@ func (h Harness) change(t *testing.T) {
 	k := h.keeper(t, Ada, Grace)
 	other := h.beside(t, k)
 	seen := wantOn(t, k, Ada)
+	wantFound(t, other, directory.Query{Text: "king"})
 	c := seen
 	c.Name, c.Phone, c.Access, c.Email = "Ada King", "", false, "countess@example.com"
 	got, err := k.Change(t.Context(), c)
@@ -90,6 +91,7 @@ func (h Harness) change(t *testing.T) {
 	wantOn(t, k, c)
 	wantOn(t, other, c)
 	wantFound(t, k, directory.Query{Text: "king"}, Ada.ID)
+	wantFound(t, other, directory.Query{Text: "king"}, Ada.ID)
 	wantFound(t, k, directory.Query{Text: "lovelace"})
 	if _, err := k.ByAddress(t.Context(), parse(t, Ada.Email)); !errors.Is(err, directory.ErrNotFound) {
 		t.Errorf("the address before is still on file: %v", err)

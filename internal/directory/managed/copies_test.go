@@ -77,7 +77,7 @@ func TestCopiesGrowOld(t *testing.T) {
 	if _, err := c.second.Change(t.Context(), on); err != nil {
 		t.Fatal(err)
 	}
-	c.now = c.now.Add(copyLife)
+	c.now = c.now.Add(renewAt)
 	other.Refresh(t.Context())
 	if !found() {
 		t.Error("Find shows what was before the copies were renewed")
@@ -96,7 +96,7 @@ func TestCopiesGrowOld(t *testing.T) {
 	}
 	c.now = c.now.Add(searchLife)
 	if !found() {
-		t.Error("Find shows what was a minute ago")
+		t.Error("Find shows what was two minutes ago")
 	}
 }
 

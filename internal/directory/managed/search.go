@@ -14,13 +14,18 @@ import (
 	"github.com/portalgate/portalgate/internal/store"
 )
 
-// Whoever searches must not wait for thousands of drawers to be read again every
-// few seconds. So a search goes by the copies that there are, which the feed keeps
-// as the store is, and Refresh renews them for as long as somebody searches.
-
-// searchLife is how old a copy may be that is searched, and for how long after a
-// search copies are renewed.
-const searchLife = time.Minute
+// Whoever searches must not wait for thousands of drawers to be read again. So a
+// search goes by the copies that there are, which the feed keeps as the store is,
+// and Refresh renews them for as long as staff are there, should a feed miss
+// something. A search decides nothing.
+const (
+	// renewAt is how old a copy is that Refresh renews.
+	renewAt = time.Minute
+	// searchLife is how old a copy may be that is searched.
+	searchLife = 2 * renewAt
+	// staffGone is how long after a search copies are no longer renewed.
+	staffGone = time.Hour
+)
 
 // search is the index of all drawers.
 type search struct {
@@ -104,8 +109,8 @@ func (m *Directory) renew(ctx context.Context, p *place, life time.Duration) err
 // for a store that others change too.
 func (m *Directory) Refresh(ctx context.Context) {
 	p, err := m.place()
-	if err == nil && p.now().Sub(time.Unix(m.asked.Load(), 0)) < searchLife {
-		_ = m.renew(ctx, p, copyLife) // or the next search does, and says why not
+	if err == nil && p.now().Sub(time.Unix(m.asked.Load(), 0)) < staffGone {
+		_ = m.renew(ctx, p, renewAt) // or the next search does, and says why not
 	}
 }
 
