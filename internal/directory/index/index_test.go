@@ -165,11 +165,11 @@ func TestFindIsThorough(t *testing.T) {
 	var clients []directory.Client
 	for i := range 3000 {
 		clients = append(clients, directory.Client{
-			ID: fmt.Sprint("c", i), Name: fmt.Sprintf("A%d B%d C%d", i%7, i%11, i%13), Email: fmt.Sprintf("a%d@b%d.com", i%5, i),
+			ID: fmt.Sprint("c", i), Name: fmt.Sprintf("A%d B%d C%d", i%7, i%11, i%13), Email: fmt.Sprintf("%sa%d@b%d.com", []string{"", "_", "-"}[i%3], i%5, i),
 		})
 	}
 	x := New(clients)
-	for _, query := range []string{"a3", "b1", "b10 c12", "c1 a", "a3 a3", "a4@b", "x", "com", "c", "a1 b1 c1"} {
+	for _, query := range []string{"a3", "b1", "_a1", "_", "b10 c12", "c1 a", "a3 a3", "a4@b", "x", "com", "c", "a1 b1 c1"} {
 		want := 0
 		for i := range x.clients {
 			if x.matches(query).wants(x.at(i).text) {
@@ -202,7 +202,7 @@ func BenchmarkFind(b *testing.B) {
 		clients = append(clients, directory.Client{ID: fmt.Sprintf("c-%06d", i), Name: name, Email: fmt.Sprintf("mail%d@example.com", i)})
 	}
 	x := New(clients)
-	for _, query := range []string{"", "a", "zoe m", "mail5", "mail99999@", "no such name", "nobody"} {
+	for _, query := range []string{"", "a", "zoe m", "mail5", "mail99999@", "no such name", "nobody", "com", "_x"} {
 		b.Run(query, func(b *testing.B) {
 			for b.Loop() {
 				if _, _, err := x.Find(directory.Query{Text: query}); err != nil {

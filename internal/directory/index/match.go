@@ -12,51 +12,47 @@ import (
 // begins with it, and those of whose name each word of it begins a part.
 type matches struct {
 	*Index
-	words   []string // each with the space before it
 	address string   // with the line break before it
-	word    int      // where in the text the first word was found last, or the text's end
+	words   []string // each with the space before it
+	// needle is in the text of everybody who is asked for; within says that it
+	// need not begin a word there.
+	needle string
+	within bool
 }
 
 func (x *Index) matches(query string) *matches {
-	m := &matches{Index: x, address: "\n" + strings.TrimSpace(fold(query)), word: -1}
+	typed := strings.TrimSpace(fold(query))
+	m := &matches{Index: x, address: "\n" + typed, needle: typed}
 	for word := range strings.FieldsSeq(words(query)) {
 		m.words = append(m.words, " "+word)
 	}
+	if len(m.words) > 0 {
+		m.needle = m.words[0][1:]
+	}
+	m.within = !strings.HasPrefix(typed, m.needle)
 	return m
 }
 
 // next returns the first client that is asked for, from one on; behind the last
 // if there is none.
 func (m *matches) next(at int) int {
-	for at < len(m.clients) {
-		from := m.ends[at] - len(m.Index.at(at).text)
-		place := m.wordFrom(from)
-		// An address counts only where it comes before that.
-		if i := strings.Index(m.text[from:place], m.address); i >= 0 {
-			place = from + i
-		}
-		if place == len(m.text) {
+	if m.needle == "" || at == len(m.clients) {
+		return at
+	}
+	for from := m.ends[at] - len(m.at(at).text); ; {
+		i := strings.Index(m.text[from:], m.needle)
+		if i < 0 {
 			return len(m.clients)
 		}
-		at = sort.SearchInts(m.ends, place+1)
-		if m.wants(m.Index.at(at).text) {
+		place := from + i
+		if from = place + 1; !m.within && m.text[place-1] != ' ' && m.text[place-1] != '\n' {
+			continue
+		}
+		if at = sort.SearchInts(m.ends, place+1); m.wants(m.at(at).text) {
 			return at
 		}
-		at++
+		from = m.ends[at]
 	}
-	return at
-}
-
-func (m *matches) wordFrom(from int) int {
-	if m.word < from {
-		m.word = len(m.text)
-		if len(m.words) > 0 {
-			if i := strings.Index(m.text[from:], m.words[0]); i >= 0 {
-				m.word = from + i
-			}
-		}
-	}
-	return m.word
 }
 
 func (m *matches) wants(text string) bool {
