@@ -31,25 +31,29 @@ func (v *visit) sendLink() {
 	}
 }
 
-// mail has a link mailed. Where it cannot be counted none is: fail closed.
+// mail has a link mailed.
 func (v *visit) mail(o gate.LinkOrder) {
 	id, ok := v.client()
 	if !ok {
 		return
 	}
-	o.Client, o.By = id, v.w.by
-	wait, err := v.Gate.AllowMail(v.r.Context(), o.By)
-	if err != nil {
-		v.failed(err)
-		return
-	}
-	if wait > 0 {
-		v.tooMany("mails", wait)
-		return
-	}
-	if err := v.Gate.QueueLink(v.r.Context(), o); err != nil {
+	o.Client = id
+	if err := v.order(o); err != nil {
 		v.failed(err)
 		return
 	}
 	reply.JSON(v.w, v.r, http.StatusAccepted, map[string]bool{"queued": true})
+}
+
+// order has a link mailed. Where it cannot be counted none is: fail closed.
+func (v *visit) order(o gate.LinkOrder) error {
+	o.By = v.w.by
+	wait, err := v.Gate.AllowMail(v.r.Context(), o.By)
+	if err != nil {
+		return err
+	}
+	if wait > 0 {
+		return tooMany("too-many.mails", wait)
+	}
+	return v.Gate.QueueLink(v.r.Context(), o)
 }

@@ -47,7 +47,7 @@ func (v *visit) issueByAddress() {
 		return
 	}
 	if strings.TrimSpace(in.Email) == "" {
-		v.invalid("email", "Say whose PIN it is: the address on file.")
+		v.failed(wrongField("email", "field.whose"))
 		return
 	}
 	v.make(gate.PINOrder{Email: in.Email, VerifiedBy: in.VerifiedBy})
@@ -66,26 +66,31 @@ func (v *visit) issue() {
 	}
 }
 
-// make has a PIN made and tells it. Where it cannot be counted none is made:
-// fail closed.
+// make has a PIN made and tells it.
 func (v *visit) make(o gate.PINOrder) {
+	p, err := v.issuePIN(o)
+	if err != nil {
+		v.failed(err)
+		return
+	}
+	reply.JSON(v.w, v.r, http.StatusOK, Tell(v.UI, p))
+}
+
+// issuePIN has a PIN made. Where it cannot be counted none is: fail closed.
+func (v *visit) issuePIN(o gate.PINOrder) (gate.IssuedPIN, error) {
 	o.By = v.w.by
 	wait, err := v.Gate.AllowPIN(v.r.Context(), o.By)
 	if err != nil {
-		v.failed(err)
-		return
+		return gate.IssuedPIN{}, err
 	}
 	if wait > 0 {
-		v.tooMany("PINs", wait)
-		return
+		return gate.IssuedPIN{}, tooMany("too-many.pins", wait)
 	}
 	p, err := v.Gate.IssuePIN(v.r.Context(), o)
-	if err != nil {
-		v.failed(err)
-		return
+	if err == nil {
+		v.w.client = p.Client.ID
 	}
-	v.w.client = p.Client.ID
-	reply.JSON(v.w, v.r, http.StatusOK, Tell(v.UI, p))
+	return p, err
 }
 
 // change does something about the client that the path names.
@@ -101,6 +106,11 @@ func (v *visit) change(do func(ctx context.Context, client, by string) error) {
 		v.failed(err)
 		return
 	}
+	v.done()
+}
+
+// done answers that something was done about which there is nothing to say.
+func (v *visit) done() {
 	v.w.Header().Set("Cache-Control", "no-store")
 	v.w.WriteHeader(http.StatusNoContent)
 }

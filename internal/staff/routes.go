@@ -7,50 +7,64 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"math"
 	"mime"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
-	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/portalgate/portalgate/internal/directory"
-	"github.com/portalgate/portalgate/internal/gate"
 	"github.com/portalgate/portalgate/internal/reply"
-	"github.com/portalgate/portalgate/internal/store"
+	"github.com/portalgate/portalgate/internal/ui"
 )
 
 // route is one address of the desk, for one method.
 type route struct {
 	method, path string
-	serve        func(*visit)
+	// what is how a request is called in the audit log.
+	what  string
+	serve func(*visit)
+	// page reports that people ask for it, with a browser.
+	page bool
 }
 
 // table lists every route. What is not in it does not exist.
 func (d *Desk) table() []route {
-	const api = "/api/v1"
+	return append(api(), console()...)
+}
+
+func api() []route {
+	const at, one = "/api/v1", "/api/v1/clients/{id}"
 	return []route{
-		{"POST", api + "/pins", (*visit).issueByAddress},
-		{"POST", api + "/clients/{id}/pin", (*visit).issue},
-		{"DELETE", api + "/clients/{id}/pin", func(v *visit) { v.change(v.Gate.VoidPIN) }},
-		{"POST", api + "/clients/{id}/unlock", func(v *visit) { v.change(v.Gate.Unlock) }},
-		{"POST", api + "/clients/{id}/invitation", (*visit).invite},
-		{"POST", api + "/clients/{id}/link", (*visit).sendLink},
-		{"DELETE", api + "/clients/{id}/google", func(v *visit) { v.change(v.Gate.Unlink) }},
-		{"GET", api + "/clients/{id}/events", (*visit).events},
+		{method: "GET", path: at + "/openapi.json", what: "api_read", serve: (*visit).openAPI},
+		{method: "GET", path: at + "/clients", what: "clients_searched", serve: (*visit).listClients},
+		{method: "POST", path: at + "/clients", what: "client_add_asked", serve: (*visit).addClient},
+		{method: "GET", path: one, what: "client_read", serve: (*visit).getClient},
+		{method: "PATCH", path: one, what: "client_change_asked", serve: (*visit).patchClient},
+		{method: "DELETE", path: one, what: "client_remove_asked", serve: (*visit).deleteClient},
+		{method: "GET", path: one + "/sessions", what: "sessions_read", serve: (*visit).getSessions},
+		{method: "DELETE", path: one + "/sessions", what: "sessions_end_asked", serve: func(v *visit) { v.change(v.Gate.EndSessions) }},
+		{method: "POST", path: at + "/pins", what: "pin_asked", serve: (*visit).issueByAddress},
+		{method: "POST", path: one + "/pin", what: "pin_asked", serve: (*visit).issue},
+		{method: "DELETE", path: one + "/pin", what: "pin_void_asked", serve: func(v *visit) { v.change(v.Gate.VoidPIN) }},
+		{method: "POST", path: one + "/unlock", what: "unlock_asked", serve: func(v *visit) { v.change(v.Gate.Unlock) }},
+		{method: "POST", path: one + "/invitation", what: "invitation_asked", serve: (*visit).invite},
+		{method: "POST", path: one + "/link", what: "link_asked", serve: (*visit).sendLink},
+		{method: "DELETE", path: one + "/google", what: "unlink_asked", serve: func(v *visit) { v.change(v.Gate.Unlink) }},
+		{method: "GET", path: one + "/events", what: "client_events_read", serve: (*visit).events},
+		{method: "GET", path: at + "/events", what: "events_read", serve: (*visit).allEvents},
 	}
 }
 
 // visit is one request of one of the staff.
 type visit struct {
 	*Desk
-	w *noted
-	r *http.Request
+	w    *noted
+	r    *http.Request
+	page bool // see route
 }
 
 var clientID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
@@ -58,13 +72,28 @@ var clientID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 // client returns the id of the client that the path names. If it is none, it
 // answers and returns false.
 func (v *visit) client() (string, bool) {
-	id := v.r.PathValue("id")
-	if !clientID.MatchString(id) {
+	if v.w.client == "" {
 		v.failed(directory.ErrNotFound)
 		return "", false
 	}
-	v.w.client = id
-	return id, true
+	return v.w.client, true
+}
+
+// asked reads the query: each of these names at most once, and no other. It
+// answers and returns false if there is anything else.
+func (v *visit) asked(names ...string) (url.Values, bool) {
+	q, err := url.ParseQuery(v.r.URL.RawQuery)
+	if err != nil {
+		v.failed(&trouble{status: http.StatusBadRequest, kind: "query", slots: ui.Slots{"field": "?"}})
+		return nil, false
+	}
+	for name, values := range q {
+		if !slices.Contains(names, name) || len(values) > 1 {
+			v.failed(&trouble{status: http.StatusBadRequest, kind: "query", slots: ui.Slots{"field": name}})
+			return nil, false
+		}
+	}
+	return q, true
 }
 
 // maxBody bounds what is sent to the desk, in bytes.
@@ -100,56 +129,6 @@ func (v *visit) read(into any) bool {
 		return false
 	}
 	return true
-}
-
-// failed answers why something was not done. People at the desk read it to a
-// caller, so it says what to do; the cause goes to the log.
-//
-//   - 404 if nobody on file is meant
-//   - 409 if the client may have no PIN or mail now, or the gate takes no PIN
-//   - 422 if a field is wrong
-//   - 503 if the store cannot tell
-//   - 500 for all else
-func (v *visit) failed(err error) {
-	problem := func(status int, kind, title string) { reply.Problem(v.w, v.r, status, kind, title, nil) }
-	switch {
-	case errors.Is(err, directory.ErrNotFound):
-		problem(http.StatusNotFound, "not-on-file", "Nobody like that is on file. Check the spelling.")
-	case errors.Is(err, gate.ErrNoAccess):
-		problem(http.StatusConflict, "no-access", "Portal access is off for this client. Turn it on first.")
-	case errors.Is(err, gate.ErrLocked):
-		problem(http.StatusConflict, "locked", "Wrong PINs have turned PINs off for this client. Unlock the client first.")
-	case errors.Is(err, gate.ErrNoPIN):
-		problem(http.StatusConflict, "no-pin", "This gate has no sign-in by PIN. Its operator can add it: sign_in pin.")
-	case errors.Is(err, gate.ErrNoConsent):
-		problem(http.StatusConflict, "no-consent", "This client does not want email. Make a PIN instead.")
-	case errors.Is(err, gate.ErrWithheld):
-		problem(http.StatusConflict, "withheld", "This client has called a mail of yours spam. Ask, and then unlock the client first.")
-	case errors.Is(err, gate.ErrReturnTo):
-		v.invalid("return_to", "That is no page of your portal. Write its path, such as /forms/intake, in at most 512 characters.")
-	case errors.Is(err, gate.ErrWords):
-		v.invalid("message", "That is too long. Write at most 500 characters.")
-	case errors.Is(err, gate.ErrNotVerified):
-		v.invalid("verified_by", "First make sure who is calling. Then say how, in at most 200 characters.")
-	case errors.Is(err, store.ErrUnknown):
-		v.Log.Error("the desk cannot tell", zap.Error(err))
-		v.w.Header().Set("Retry-After", "2")
-		problem(http.StatusServiceUnavailable, "unavailable", "It is not known whether that was done. Try again.")
-	default:
-		v.Log.Error("the desk has failed", zap.Error(err))
-		problem(http.StatusInternalServerError, "failed", "That did not work. The server's log says more.")
-	}
-}
-
-// invalid answers that a field is wrong.
-func (v *visit) invalid(field, title string) {
-	reply.Problem(v.w, v.r, http.StatusUnprocessableEntity, "field", title, map[string]any{"field": field})
-}
-
-// tooMany answers that the limit was reached of so many things.
-func (v *visit) tooMany(what string, wait time.Duration) {
-	v.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
-	reply.Problem(v.w, v.r, http.StatusTooManyRequests, "too-many", "That were many "+what+" in a minute. Wait a little.", nil)
 }
 
 // loopback reports whether a Host header can only ever mean this machine.

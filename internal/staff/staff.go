@@ -2,47 +2,33 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package staff is the front desk: what the people of a practice do for their
-// clients, as a JSON API. A [Rule] says who they are, and a [Desk] serves them.
+// clients, as pages (the console) and as a JSON API. A [Rule] says who they are,
+// and a [Desk] serves them.
 //
 // It refuses everything to everybody else, alike and before it looks at what
-// was asked for, and it writes down who asked for what. It decides nothing
+// was asked for. It writes down who asks for what before it does it, looking
+// included, and does nothing that cannot be written down. It decides nothing
 // about clients: that is done by the gate it is the desk of.
+//
+// Every address is one line of [Desk.Routes], and pages and API are two ways to
+// ask the same [Gate] for the same things.
 package staff
 
 import (
-	"context"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/portalgate/portalgate/internal/gate"
+	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/reply"
+	"github.com/portalgate/portalgate/internal/store"
 	"github.com/portalgate/portalgate/internal/ui"
 )
-
-// Gate is the gate that a desk is of; [gate.Runtime] is one.
-type Gate interface {
-	// AllowPIN counts a PIN that by is about to make. wait is zero if that is
-	// within the limit, else how long until one would be.
-	AllowPIN(ctx context.Context, by string) (wait time.Duration, err error)
-	IssuePIN(ctx context.Context, o gate.PINOrder) (gate.IssuedPIN, error)
-	// AllowMail is AllowPIN for a link that by is about to have mailed.
-	AllowMail(ctx context.Context, by string) (wait time.Duration, err error)
-	QueueLink(ctx context.Context, o gate.LinkOrder) error
-	VoidPIN(ctx context.Context, client, by string) error
-	Unlock(ctx context.Context, client, by string) error
-	Unlink(ctx context.Context, client, by string) error
-	// Mails returns the mails to a client, newest first, and whether no more are
-	// sent because one was called spam.
-	Mails(ctx context.Context, client string) (all []gate.Mailed, withheld bool, err error)
-	// Audit writes down what happened.
-	Audit(what string, fields ...zap.Field)
-}
 
 // Options is what a Desk needs.
 type Options struct {
@@ -68,9 +54,9 @@ func New(o Options) *Desk {
 	for _, rt := range d.routes {
 		methods[rt.path] = append(methods[rt.path], rt.method)
 		d.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
-			n := w.(*noted)
-			n.route = rt.method + " " + rt.path
-			rt.serve(&visit{Desk: d, w: n, r: r})
+			v := &visit{Desk: d, w: w.(*noted), r: r, page: rt.page}
+			v.w.route = rt.method + " " + rt.path
+			v.do(rt)
 		})
 	}
 	for p, allowed := range methods {
@@ -80,12 +66,14 @@ func New(o Options) *Desk {
 			reply.Problem(w, r, http.StatusMethodNotAllowed, "method", "This address does not take that method.", nil)
 		})
 	}
-	d.mux.HandleFunc("/", noSuchAddress)
+	d.mux.HandleFunc("/", d.nothing)
 	return d
 }
 
-func noSuchAddress(w http.ResponseWriter, r *http.Request) {
-	reply.Problem(w, r, http.StatusNotFound, "address", "There is nothing at this address.", nil)
+// nothing answers that there is nothing at an address.
+func (d *Desk) nothing(w http.ResponseWriter, r *http.Request) {
+	v := &visit{Desk: d, w: w.(*noted), r: r, page: !strings.HasPrefix(r.URL.Path, "/api/")}
+	v.failed(&trouble{status: http.StatusNotFound, kind: "address"})
 }
 
 // Routes lists every route as method and path, below the place where the desk
@@ -108,6 +96,20 @@ type Front struct {
 }
 
 var crossOrigin = http.NewCrossOriginProtection()
+
+// do does what a route is for, once it is written down that it was asked for. It
+// is the one way to it: what nobody could find out about later is not done.
+func (v *visit) do(rt route) {
+	if id := v.r.PathValue("id"); clientID.MatchString(id) {
+		v.w.client = id
+	}
+	err := v.Gate.Note(v.r.Context(), audit.Event{What: rt.what, Client: v.w.client, By: v.w.by, From: v.w.from})
+	if err != nil {
+		v.failed(fmt.Errorf("writing down who asks: %w (%w)", err, store.ErrUnknown))
+		return
+	}
+	rt.serve(v)
+}
 
 // ServeHTTP serves one of the staff, and refuses everybody else. The path of r
 // is relative to where the desk is mounted.
@@ -132,17 +134,17 @@ func (d *Desk) ServeHTTP(w http.ResponseWriter, r *http.Request, f Front) {
 		reply.Problem(out, r, http.StatusForbidden, "not-staff", "This is for staff.", nil)
 		return
 	}
-	out.by = id
+	out.by, out.from = id, f.IP.String()
 	defer func() {
 		d.Gate.Audit("staff_request", zap.String("by", id), zap.String("route", out.route), zap.String("client", out.client),
-			zap.Int("status", out.status), zap.String("from", f.IP.String()))
+			zap.Int("status", out.status), zap.String("from", out.from))
 	}()
 	if err := crossOrigin.Check(r); err != nil {
 		reply.Problem(out, r, http.StatusForbidden, "origin", "Another website sent this.", nil)
 		return
 	}
 	if p := r.URL.Path; p == "" || path.Clean(p) != p && path.Clean(p)+"/" != p { // the mux would redirect, and not know where to
-		noSuchAddress(out, r)
+		d.nothing(out, r)
 		return
 	}
 	d.mux.ServeHTTP(out, r)
@@ -161,7 +163,7 @@ func claims(c Claim) string {
 // noted is an answer of which is noted what it was, for the audit log.
 type noted struct {
 	http.ResponseWriter
-	by            string // who asks
+	by, from      string // who asks, and from where
 	route, client string
 	status        int
 }

@@ -14,14 +14,21 @@ import (
 	"unicode"
 )
 
-//go:embed en.json
-var english []byte
+var (
+	//go:embed en.json
+	english []byte
+	//go:embed desk.json
+	englishDesk []byte
+)
 
-// texts is the catalogue: every text of every page and mail, by key.
+// texts is the catalogue: every text of every page and mail, by key. Those that
+// staff see are in a file of their own.
 var texts = func() map[string]string {
-	var m map[string]string
-	if err := json.Unmarshal(english, &m); err != nil {
-		panic("ui: en.json: " + err.Error())
+	m := make(map[string]string)
+	for _, file := range [][]byte{english, englishDesk} {
+		if err := json.Unmarshal(file, &m); err != nil {
+			panic("ui: the catalogue: " + err.Error())
+		}
 	}
 	return m
 }()

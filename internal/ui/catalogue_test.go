@@ -37,7 +37,7 @@ func TestCatalogueIsReadable(t *testing.T) {
 }
 
 func TestCatalogueSlotsAreKnown(t *testing.T) {
-	known := strings.Fields("practice phone mail from portal reach typed masked suggestion first wait life kind date time method stop title n digits address spelled spoken google")
+	known := strings.Fields("practice phone mail from portal reach typed masked suggestion first wait life kind date time method stop title n digits address spelled spoken google name by id value typed text client from what outcome fate number field")
 	for key, text := range texts {
 		for _, m := range slotPattern.FindAllStringSubmatch(text, -1) {
 			if !slices.Contains(known, m[1]) {
@@ -54,8 +54,14 @@ func TestCatalogueSlotsAreKnown(t *testing.T) {
 }
 
 func TestCatalogueIsSorted(t *testing.T) {
+	for _, file := range [][]byte{english, englishDesk} {
+		sorted(t, file)
+	}
+}
+
+func sorted(t *testing.T, file []byte) {
 	var keys []string
-	d := json.NewDecoder(bytes.NewReader(english))
+	d := json.NewDecoder(bytes.NewReader(file))
 	for d.More() {
 		key, err := d.Token()
 		if err != nil {

@@ -25,6 +25,8 @@ type Page struct {
 	Away string
 	// NoHelp leaves out the "Need help?" link (on the help page itself).
 	NoHelp bool
+	// Desk makes it a page for staff; nil is one for clients.
+	Desk *Desk
 }
 
 // Slots are values for the {names} in catalogue texts. They are text, never
@@ -76,6 +78,8 @@ const (
 // Form posts. Every field, hidden value and button is listed here.
 type Form struct {
 	Action string
+	// Get makes it ask instead of post.
+	Get    bool
 	Hidden []Hidden
 	Fields []Field
 	// Shared offers "This is a shared or public computer" (field "shared",
@@ -113,6 +117,14 @@ type FieldKind int
 const (
 	EmailField FieldKind = iota // type=email, autocomplete=email (novalidate: we check, kindly)
 	CodeField                   // inputmode=numeric, autocomplete=one-time-code
+	// Those of the desk, where what is typed is about somebody else and no browser
+	// is to fill it in.
+	TextField   // a line
+	SearchField // a line to search for
+	LongField   // several lines
+	DateField   // a day
+	TickField   // a box to tick: Value "1" is ticked, and is what is sent
+	CopyField   // a line to copy from
 )
 
 // Button sends its form. Name and Value may be empty.
@@ -135,6 +147,8 @@ type Row struct {
 	Keys  []string
 	Slots Slots
 	Form  *Form
+	// Href is where the first of the texts leads; empty for nowhere.
+	Href string
 }
 
 func (Text) block()    {}

@@ -43,6 +43,9 @@ func (u *UI) Render(w http.ResponseWriter, r *http.Request, p Page) {
 		panic("ui: " + err.Error()) // our template and our data: a bug, and seen by the first test that renders
 	}
 	u.setHeaders(w.Header(), v.Script != "")
+	if v.Desk != nil {
+		w.Header().Set("Content-Security-Policy", u.deskPlain)
+	}
 	if v.Away != "" {
 		w.Header().Set("Referrer-Policy", "no-referrer") // there is no form on it
 	}

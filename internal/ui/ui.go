@@ -55,6 +55,8 @@ type UI struct {
 	plain    string // Content-Security-Policy of a page without the script
 	scripted string // and of one with it
 
+	deskStyle, deskPlain string // for staff
+
 	session, sessionTag string // the portal's script and its ETag
 }
 
@@ -100,6 +102,8 @@ func New(p Practice) (*UI, error) {
 	}
 	u.plain = policy("style-src '"+digest(u.style)+"'", "")
 	u.scripted = policy("style-src '"+digest(u.style)+"'", "script-src '"+digest(script)+"'")
+	u.deskStyle = u.style + deskStyle
+	u.deskPlain = policy("style-src '"+digest(u.deskStyle)+"'", "")
 	u.session = u.sessionScript()
 	u.sessionTag = `"` + digest(u.session) + `"`
 	return u, nil

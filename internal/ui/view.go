@@ -23,6 +23,7 @@ type view struct {
 	Help     string // URL of the help page, or empty
 	HelpText []part
 	Reach    []part
+	Desk     *deskView
 }
 
 // blockView has exactly one member set.
@@ -36,6 +37,7 @@ type blockView struct {
 	Link    *linkView
 	Form    *formView
 	Rows    []rowView
+	deskBlockView
 }
 
 // wrongView says what is wrong. It takes the focus if no field does.
@@ -75,6 +77,9 @@ type fieldView struct {
 	Label, Hint  []part
 	DescribedBy  string
 	Email, Focus bool
+	Code, Tick   bool
+	Long, Read   bool
+	Type         string // of another line
 }
 
 type sharedView struct {
@@ -91,6 +96,7 @@ type buttonView struct {
 
 type rowView struct {
 	ID    string
+	Href  string
 	Texts [][]part
 	Form  *formView
 }
@@ -119,11 +125,14 @@ func (u *UI) view(p Page) view {
 		HelpText: u.parts("all.help", nil),
 		Reach:    u.parts("all.reach", nil),
 	}
-	if u.logoType != "" {
+	if u.logoType != "" && p.Desk == nil { // the desk is elsewhere
 		v.Logo = u.practice.Path + "/logo"
 	}
 	if !p.NoHelp {
 		v.Help = u.practice.Path + "/help"
+	}
+	if p.Desk != nil {
+		v.Style, v.Desk, v.Help = template.CSS(u.deskStyle), d.desk(p.Desk), ""
 	}
 	for _, b := range p.Body {
 		v.Blocks = append(v.Blocks, d.block(b)...)
@@ -183,7 +192,7 @@ func (d *drawer) block(b Block) []blockView {
 		}
 		return []blockView{{Rows: rows}}
 	}
-	return nil // a nil block says nothing
+	return d.deskBlock(b)
 }
 
 func (d *drawer) sayWrong(focus bool) blockView {
@@ -201,6 +210,7 @@ func (d *drawer) form(f Form, slots Slots) *formView {
 	}
 	for _, x := range f.Fields {
 		fv := fieldView{Field: x, ID: v.ID + "-" + x.Name, Label: t(x.Label), Email: x.Kind == EmailField}
+		fv.kind()
 		if x.Hint != "" {
 			fv.Hint = t(x.Hint)
 			fv.DescribedBy = fv.ID + "-hint"
@@ -219,7 +229,7 @@ func (d *drawer) form(f Form, slots Slots) *formView {
 
 func (d *drawer) row(r Row) rowView {
 	slots := d.with(r.Slots)
-	v := rowView{ID: d.id("r")}
+	v := rowView{ID: d.id("r"), Href: r.Href}
 	for _, key := range r.Keys {
 		v.Texts = append(v.Texts, d.u.parts(key, slots))
 	}
