@@ -27,12 +27,9 @@ func press(d *Desk, path string, form ...string) *httptest.ResponseRecorder {
 	for i := 0; i+1 < len(form); i += 2 {
 		values.Set(form[i], form[i+1])
 	}
-	r := httptest.NewRequest("POST", "https://staff.example.com"+path, strings.NewReader(values.Encode()))
-	r.TLS.HandshakeComplete = true
+	r := request("POST", path, values.Encode())
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	w := httptest.NewRecorder()
-	d.ServeHTTP(w, r, Front{Claim: Claim{User: "desk"}, HTTPS: true})
-	return w
+	return serve(d, "desk", r)
 }
 
 // said is what a page says to people, on one line.

@@ -7,7 +7,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -184,4 +187,22 @@ func (s *scripted) desk(t testing.TB) *Desk {
 		t.Fatal(err)
 	}
 	return New(Options{Gate: s, UI: u, Log: zap.NewNop()})
+}
+
+// request is a request to the desk over TLS.
+func request(method, path, body string) *http.Request {
+	r := httptest.NewRequest(method, "https://staff.example.com"+path, strings.NewReader(body))
+	r.TLS.HandshakeComplete = true
+	r.Header.Set("Content-Type", "application/json; charset=utf-8")
+	return r
+}
+
+func serve(d *Desk, user string, r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	d.ServeHTTP(w, r, Front{Claim: Claim{User: user}, HTTPS: true})
+	return w
+}
+
+func ask(d *Desk, user, method, path, body string) *httptest.ResponseRecorder {
+	return serve(d, user, request(method, path, body))
 }

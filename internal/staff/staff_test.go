@@ -71,15 +71,6 @@ func TestC01_Who(t *testing.T) {
 	}
 }
 
-func ask(d *Desk, user, method, path, body string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, "https://staff.example.com"+path, strings.NewReader(body))
-	r.TLS.HandshakeComplete = true
-	r.Header.Set("Content-Type", "application/json; charset=utf-8")
-	w := httptest.NewRecorder()
-	d.ServeHTTP(w, r, Front{Claim: Claim{User: user}, HTTPS: true})
-	return w
-}
-
 // TestAnswers holds each thing that can go wrong to what is answered.
 func TestAnswers(t *testing.T) {
 	const good = `{"email":"ada@example.com","verified_by":"x"}`
