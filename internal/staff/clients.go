@@ -215,6 +215,10 @@ func (v *visit) seen(version int) (directory.Client, bool) {
 	if !ok {
 		return directory.Client{}, false
 	}
+	if !v.Gate.Roster().Kept {
+		v.failed(gate.ErrElsewhere)
+		return directory.Client{}, false
+	}
 	match := v.r.Header.Get("If-Match")
 	if match != "" && match != "*" {
 		n, err := strconv.Atoi(strings.Trim(match, `"`))
@@ -231,9 +235,6 @@ func (v *visit) seen(version int) (directory.Client, bool) {
 	s, err := v.Gate.ClientByID(v.r.Context(), id)
 	if err == nil && version != 0 && version != s.Client.Version {
 		err = directory.ErrChanged
-	}
-	if !v.Gate.Roster().Kept && (err == nil || errors.Is(err, directory.ErrChanged)) {
-		err = gate.ErrElsewhere // it has no versions
 	}
 	if err != nil {
 		v.failed(err)
