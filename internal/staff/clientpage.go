@@ -76,7 +76,7 @@ func (v *visit) nobody(p *ui.Page, typed string) ([]ui.Block, error) {
 	if at.IsZero() {
 		return []ui.Block{ui.Text("desk.clients.noton"), ui.Text("desk.clients.notasked")}, nil
 	}
-	p.Slots = with(p.Slots, ui.Slots{"date": v.UI.Day(at), "time": v.UI.Clock(at)})
+	p.Slots = joined(p.Slots, ui.Slots{"date": v.UI.Day(at), "time": v.UI.Clock(at)})
 	return []ui.Block{ui.Text("desk.clients.noton"), ui.Text("desk.clients.asked")}, nil
 }
 
@@ -99,6 +99,7 @@ func (v *visit) clientPage(s gate.Sheet) {
 	}
 	ro, c := v.Gate.Roster(), s.Client
 	p := ui.Page{Title: "desk.client.title", Slots: slots(c), Body: v.wasDone(q)}
+	p.Body = append(p.Body, v.whyHere(ro, c)...)
 	p.Body = append(p.Body, v.stands(s), ui.Heading("desk.help.head"))
 	p.Body = append(p.Body, v.help(ro, s)...)
 	p.Body = append(p.Body, ui.Heading("desk.file.head"), v.onFile(c))
@@ -203,12 +204,16 @@ func (v *visit) keep(ro gate.Roster, c directory.Client) []ui.Block {
 	if !ro.Kept {
 		return []ui.Block{ui.Text("desk.kept")}
 	}
-	access := v.button(pick(c.Access, "desk.do.withdraw", "desk.do.give"), c.ID, "access", ui.Other,
-		ui.Hidden{Name: "version", Value: strconv.Itoa(c.Version)}, ui.Hidden{Name: "access", Value: pick(c.Access, "no", "yes")})
 	return []ui.Block{
-		ui.Link{Key: "desk.do.edit", Href: v.of(c.ID, "edit"), Weight: ui.Other}, access,
+		ui.Link{Key: "desk.do.edit", Href: v.of(c.ID, "edit"), Weight: ui.Other}, v.accessButton(c, ui.Other),
 		ui.Link{Key: "desk.do.delete", Href: v.of(c.ID, "delete")},
 	}
+}
+
+// accessButton takes portal access away, or gives it.
+func (v *visit) accessButton(c directory.Client, w ui.Weight) ui.Form {
+	return v.button(pick(c.Access, "desk.do.withdraw", "desk.do.give"), c.ID, "access", w,
+		ui.Hidden{Name: "version", Value: strconv.Itoa(c.Version)}, ui.Hidden{Name: "access", Value: pick(c.Access, "no", "yes")})
 }
 
 // mails is what was mailed to a client, and what came of it.

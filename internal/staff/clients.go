@@ -110,6 +110,8 @@ func (v *visit) exactly(email string) (Clients, error) {
 type Known struct {
 	Client
 	gate.Sheet
+	// Why is why the client cannot get in now.
+	Why Hint `json:"why"`
 }
 
 func (v *visit) getClient() {
@@ -123,7 +125,8 @@ func (v *visit) getClient() {
 		return
 	}
 	v.tag(s.Client)
-	reply.JSON(v.w, v.r, http.StatusOK, Known{public(s.Client), s})
+	_, why := v.why(id)
+	reply.JSON(v.w, v.r, http.StatusOK, Known{public(s.Client), s, why})
 }
 
 // entry is what a program writes of a client. What is left out stays as it is.

@@ -105,7 +105,7 @@ const noPart = "-"
 func (v *visit) trouble(t *trouble) {
 	p := ui.Page{Status: t.status, Title: "desk.trouble.title", Slots: t.slots, Body: []ui.Block{ui.Lead(t.key())}}
 	if v.w.client != "" && t.status != http.StatusNotFound {
-		p.Slots = with(p.Slots, ui.Slots{"name": v.w.client})
+		p.Slots = joined(p.Slots, ui.Slots{"name": v.w.client})
 		p.Body = append(p.Body, ui.Link{Key: "desk.back.client", Href: v.of(v.w.client, "")})
 	}
 	p.Body = append(p.Body, ui.Link{Key: "desk.back.all", Href: v.root()})
@@ -178,7 +178,7 @@ func (v *visit) when(t time.Time) string {
 	return v.UI.When(t)
 }
 
-func with(some, more ui.Slots) ui.Slots {
+func joined(some, more ui.Slots) ui.Slots {
 	all := ui.Slots{}
 	for _, from := range []ui.Slots{some, more} {
 		for name, value := range from {

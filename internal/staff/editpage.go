@@ -45,7 +45,7 @@ func (v *visit) editPage(c directory.Client, t *trouble) {
 // nil.
 func (v *visit) showForm(here string, p ui.Page, form ui.Form, t *trouble, below ...ui.Block) {
 	if t != nil {
-		p.Status, p.Wrong, p.Slots = t.status, t.key(), with(p.Slots, t.slots)
+		p.Status, p.Wrong, p.Slots = t.status, t.key(), joined(p.Slots, t.slots)
 		for i := range form.Fields {
 			form.Fields[i].Wrong = form.Fields[i].Name == t.field
 		}

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/gate"
@@ -45,6 +47,9 @@ type scripted struct {
 	asked   time.Time
 	noted   []audit.Event
 	mute    error // what Note returns
+	torn    error // what an export ends with
+	// standing is how it stands with the client.
+	standing gate.Standing
 }
 
 func (s *scripted) AllowPIN(context.Context, string) (time.Duration, error) { return s.wait, s.counted }
@@ -131,6 +136,21 @@ func (s *scripted) RemoveClient(_ context.Context, id string, version int, by st
 	return s.err
 }
 
+func (s *scripted) ImportClients(_ context.Context, r io.Reader, dry bool, by string) (gate.ImportReport, error) {
+	list, err := io.ReadAll(r)
+	s.done = append(s.done, fmt.Sprintf("import %d bytes, dry %v, by %s", len(list), dry, by))
+	return gate.ImportReport{Done: !dry, Added: 1}, cmp.Or(s.err, err)
+}
+
+func (s *scripted) ExportClients(_ context.Context, w io.Writer, by string) error {
+	if s.err == nil {
+		fmt.Fprintln(w, "id,email\nc-ada,ada@example.com")
+	}
+	return cmp.Or(s.err, s.torn)
+}
+
+func (s *scripted) Standing(context.Context, string) gate.Standing { return s.standing }
+
 func (s *scripted) Sessions(_ context.Context, id string) ([]gate.Signed, error) {
 	sheet, err := s.ClientByID(context.Background(), id)
 	return sheet.Sessions, cmp.Or(s.err, err)
@@ -177,7 +197,8 @@ func busy() *scripted {
 			{Seq: 2, ID: "e2", At: at, What: "pin_issued", Client: "c-ada", By: "desk", From: "192.0.2.7", Note: "called back", Prev: "h1", Hash: "h2"},
 			{Seq: 1, ID: "e1", At: at, What: "sign_in", Client: "c-ada", Method: "magic_link", Outcome: "wrong_address", Prev: "h0", Hash: "h1"},
 		},
-		asked: at,
+		asked:    at,
+		standing: gate.Standing{Now: at, Client: c, Record: new(access.Record), TakesPIN: true},
 	}
 }
 

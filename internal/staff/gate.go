@@ -5,6 +5,7 @@ package staff
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"go.uber.org/zap"
@@ -35,6 +36,8 @@ type Roster interface {
 	AddClient(ctx context.Context, c directory.Client, by string) (directory.Client, error)
 	ChangeClient(ctx context.Context, c directory.Client, by string) (directory.Client, error)
 	RemoveClient(ctx context.Context, id string, version int, by string) error
+	ImportClients(ctx context.Context, r io.Reader, dryRun bool, by string) (gate.ImportReport, error)
+	ExportClients(ctx context.Context, w io.Writer, by string) error
 }
 
 // Helper is what is done for one client.
@@ -49,6 +52,8 @@ type Helper interface {
 	VoidPIN(ctx context.Context, client, by string) error
 	Unlock(ctx context.Context, client, by string) error
 	Unlink(ctx context.Context, client, by string) error
+	// Standing is how it stands with a client's getting in: see [Why].
+	Standing(ctx context.Context, client string) gate.Standing
 	Sessions(ctx context.Context, client string) ([]gate.Signed, error)
 	EndSessions(ctx context.Context, client, by string) error
 	// Mails returns the mails to a client, newest first, and whether no more are

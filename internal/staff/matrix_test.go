@@ -20,6 +20,8 @@ var rules = map[string]struct{ what, does string }{
 	"GET /api/v1/openapi.json":             {"api_read", ""},
 	"GET /api/v1/clients":                  {"clients_searched", ""},
 	"POST /api/v1/clients":                 {"client_add_asked", "add c-eve by desk"},
+	"POST /api/v1/clients/import":          {"clients_import_asked", "import 9 bytes, dry false, by desk"},
+	"GET /api/v1/clients/export":           {"clients_export_asked", ""},
 	"GET /api/v1/clients/{id}":             {"client_read", ""},
 	"PATCH /api/v1/clients/{id}":           {"client_change_asked", "change c-ada by desk"},
 	"DELETE /api/v1/clients/{id}":          {"client_remove_asked", "remove c-ada 3 by desk"},
@@ -78,6 +80,9 @@ func everyRoute(t *testing.T, f func(rt string, fresh func() *http.Request)) {
 			r := request(method, strings.NewReplacer("{id}", "c-ada", "{$}", "").Replace(path), body)
 			if !api {
 				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			}
+			if strings.HasSuffix(path, "/import") {
+				r.Header.Set("Content-Type", "text/csv")
 			}
 			r.Header.Set("If-Match", `"3"`)
 			return r
@@ -197,6 +202,9 @@ func TestC02_OtherSites(t *testing.T) {
 // path of the portal, which the gate checks.
 func TestC03_NothingIsFetched(t *testing.T) {
 	for rt, body := range bodies {
+		if !strings.HasPrefix(body, "{") {
+			continue // a list of clients has no such column: see package csv
+		}
 		method, path, _ := strings.Cut(rt, " ")
 		path = "/api/v1" + strings.ReplaceAll(path, "{id}", "c-ada")
 		for _, member := range []string{"url", "issuer", "webhook", "jwks", "callback", "host"} {

@@ -75,6 +75,7 @@ func (d described) check(what string, body []byte, keys ...string) {
 var bodies = map[string]string{
 	"POST /clients":                 `{"id":"c-eve","email":"eve@example.com","name":"Eve","phone":"1","language":"en","portal_access":true,"email_ok":false}`,
 	"PATCH /clients/{id}":           `{"version":3,"email":"eve@example.com","name":"Eve","phone":"1","language":"en","portal_access":true,"email_ok":false}`,
+	"POST /clients/import":          "id,email\n",
 	"POST /pins":                    `{"email":"ada@example.com","verified_by":"called back"}`,
 	"POST /clients/{id}/pin":        `{"verified_by":"called back"}`,
 	"POST /clients/{id}/unlock":     `{}`,
@@ -138,6 +139,9 @@ func (d described) ask(s *scripted, rt string) *httptest.ResponseRecorder {
 	method, path, _ := strings.Cut(rt, " ")
 	r := request(method, "/api/v1"+strings.ReplaceAll(path, "{id}", "c-ada"), bodies[rt])
 	r.Header.Set("If-Match", `"3"`)
+	if strings.HasSuffix(path, "/import") {
+		r.Header.Set("Content-Type", "text/csv")
+	}
 	return serve(s.desk(d.t), "desk", r)
 }
 

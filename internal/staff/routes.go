@@ -17,7 +17,6 @@ import (
 	"strings"
 
 	"github.com/portalgate/portalgate/internal/directory"
-	"github.com/portalgate/portalgate/internal/reply"
 	"github.com/portalgate/portalgate/internal/ui"
 )
 
@@ -42,6 +41,8 @@ func api() []route {
 		{method: "GET", path: at + "/openapi.json", what: "api_read", serve: (*visit).openAPI},
 		{method: "GET", path: at + "/clients", what: "clients_searched", serve: (*visit).listClients},
 		{method: "POST", path: at + "/clients", what: "client_add_asked", serve: (*visit).addClient},
+		{method: "POST", path: at + "/clients/import", what: "clients_import_asked", serve: (*visit).importClients},
+		{method: "GET", path: at + "/clients/export", what: "clients_export_asked", serve: (*visit).exportClients},
 		{method: "GET", path: one, what: "client_read", serve: (*visit).getClient},
 		{method: "PATCH", path: one, what: "client_change_asked", serve: (*visit).patchClient},
 		{method: "DELETE", path: one, what: "client_remove_asked", serve: (*visit).deleteClient},
@@ -106,7 +107,7 @@ const maxBody = 16 << 10
 func (v *visit) read(into any) bool {
 	kind, _, err := mime.ParseMediaType(v.r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/json" {
-		reply.Problem(v.w, v.r, http.StatusUnsupportedMediaType, "media-type", "Send JSON, as application/json.", nil)
+		v.failed(&trouble{status: http.StatusUnsupportedMediaType, kind: "media-type"})
 		return false
 	}
 	d := json.NewDecoder(http.MaxBytesReader(v.w, v.r.Body, maxBody))
@@ -121,11 +122,11 @@ func (v *visit) read(into any) bool {
 		err = nil
 	}
 	if _, long := errors.AsType[*http.MaxBytesError](err); long {
-		reply.Problem(v.w, v.r, http.StatusRequestEntityTooLarge, "too-large", "That is more than 16 KiB.", nil)
+		v.failed(&trouble{status: http.StatusRequestEntityTooLarge, kind: "too-large"})
 		return false
 	}
 	if err != nil {
-		reply.Problem(v.w, v.r, http.StatusBadRequest, "json", "That cannot be read: "+strings.TrimPrefix(err.Error(), "json: ")+".", nil)
+		v.failed(&trouble{status: http.StatusBadRequest, kind: "json", slots: ui.Slots{"text": strings.TrimPrefix(err.Error(), "json: ")}})
 		return false
 	}
 	return true

@@ -19,7 +19,6 @@ import (
 	"net/http"
 	"net/netip"
 	"path"
-	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -50,29 +49,44 @@ type Desk struct {
 func New(o Options) *Desk {
 	d := &Desk{Options: o, mux: http.NewServeMux()}
 	d.routes = d.table()
-	methods := make(map[string][]string)
 	for _, rt := range d.routes {
-		methods[rt.path] = append(methods[rt.path], rt.method)
 		d.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
 			v := &visit{Desk: d, w: w.(*noted), r: r, page: rt.page}
 			v.w.route = rt.method + " " + rt.path
 			v.do(rt)
 		})
 	}
-	for p, allowed := range methods {
-		slices.Sort(allowed)
-		d.mux.HandleFunc(p, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Allow", strings.Join(allowed, ", "))
-			reply.Problem(w, r, http.StatusMethodNotAllowed, "method", "This address does not take that method.", nil)
-		})
-	}
-	d.mux.HandleFunc("/", d.nothing)
 	return d
 }
 
+// route serves what the path and the method name, if there is such a route.
+func (d *Desk) route(w *noted, r *http.Request) {
+	if _, pattern := d.mux.Handler(r); pattern != "" {
+		d.mux.ServeHTTP(w, r)
+		return
+	}
+	var allowed []string
+	for _, method := range []string{"DELETE", "GET", "PATCH", "POST"} {
+		other := &http.Request{Method: method, URL: r.URL, Host: r.Host}
+		if _, pattern := d.mux.Handler(other); pattern != "" {
+			allowed = append(allowed, method)
+		}
+	}
+	if allowed == nil {
+		d.nothing(w, r)
+		return
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	v := &visit{Desk: d, w: w, r: r, page: isPage(r)}
+	v.failed(&trouble{status: http.StatusMethodNotAllowed, kind: "method"})
+}
+
+// isPage reports whether a person asks, by what is asked for.
+func isPage(r *http.Request) bool { return !strings.HasPrefix(r.URL.Path, "/api/") }
+
 // nothing answers that there is nothing at an address.
-func (d *Desk) nothing(w http.ResponseWriter, r *http.Request) {
-	v := &visit{Desk: d, w: w.(*noted), r: r, page: !strings.HasPrefix(r.URL.Path, "/api/")}
+func (d *Desk) nothing(w *noted, r *http.Request) {
+	v := &visit{Desk: d, w: w, r: r, page: isPage(r)}
 	v.failed(&trouble{status: http.StatusNotFound, kind: "address"})
 }
 
@@ -147,7 +161,7 @@ func (d *Desk) ServeHTTP(w http.ResponseWriter, r *http.Request, f Front) {
 		d.nothing(out, r)
 		return
 	}
-	d.mux.ServeHTTP(out, r)
+	d.route(out, r)
 }
 
 // claims is whom a refused request is from, as far as anybody has said so, cut

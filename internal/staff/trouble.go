@@ -69,6 +69,7 @@ var refusals = []struct {
 	{gate.ErrWithheld, http.StatusConflict, "withheld"},
 	{gate.ErrElsewhere, http.StatusConflict, "elsewhere"},
 	{gate.ErrUnlisted, http.StatusConflict, "unlisted"},
+	{gate.ErrImportMoved, http.StatusConflict, "moved"},
 	{directory.ErrDeleted, http.StatusConflict, "deleted"},
 	{directory.ErrChanged, http.StatusPreconditionFailed, "changed"},
 }

@@ -36,6 +36,8 @@ type (
 	Alert string
 	// Big is what is read out: a PIN. It is no key but stands as it is.
 	Big string
+	// Said is a Lead that is no key but stands as it is.
+	Said string
 	// Lines are sentences that stand as they are, one after the other.
 	Lines []string
 	// Facts are what is known of somebody.
@@ -89,6 +91,7 @@ type patternView struct {
 func (Alert) block()   {}
 func (Big) block()     {}
 func (Lines) block()   {}
+func (Said) block()    {}
 func (Facts) block()   {}
 func (Pattern) block() {}
 
@@ -108,6 +111,8 @@ func (d *drawer) deskBlock(b Block) []blockView {
 		v.Alert = d.u.parts(string(b), d.page.Slots)
 	case Big:
 		v.Big = clean(string(b))
+	case Said:
+		return []blockView{{Lead: []part{{Text: clean(string(b))}}}}
 	case Lines:
 		for _, line := range b {
 			v.Lines = append(v.Lines, clean(line))
