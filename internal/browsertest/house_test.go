@@ -160,9 +160,15 @@ func (h *house) onFile(csv string) {
 	}
 	c := h.conf
 	c.Clients = list
-	handler, err := h.rt.Handler(&c, gate.HandlerOptions{})
+	h.use(&c)
+}
+
+// use has the house go by another configuration.
+func (h *house) use(c *gate.Config) {
+	h.t.Helper()
+	handler, err := h.rt.Handler(c, gate.HandlerOptions{})
 	if err == nil {
-		_, err = h.rt.Use(&c)
+		_, err = h.rt.Use(c)
 	}
 	if err != nil {
 		h.t.Fatal(err)
