@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -168,8 +169,14 @@ func TestDeskCanBeUsedByEverybody(t *testing.T) {
 
 	// A list that is kept elsewhere, and cannot be read any more.
 	b.visit("about:blank")
-	c.onFile(clients)
+	path := c.onFile(clients)
 	visit("kept-elsewhere", "/clients/c-bob", "Bob Stone")
+	if err := os.WriteFile(path, []byte("no list"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testgate.Wait(t, "the list to be found broken", func() bool { return c.rt.Roster().Stale })
+	visit("stale", "/", "Clients")
+	b.reads("The list of clients could not be read lately.")
 	if said := b.complaints(); len(said) > 0 {
 		t.Errorf("the browser complains: %q", said)
 	}
@@ -179,7 +186,8 @@ func TestDeskCanBeUsedByEverybody(t *testing.T) {
 // reached, or not be seen to have the focus.
 func (b *tab) keyed(words string) {
 	b.t.Helper()
-	const focused = `(e => e.labels?.[0]?.innerText.trim() || e.innerText?.trim() || '')(document.activeElement)`
+	const focused = `(e => e?.labels?.[0]?.innerText.trim() || e?.innerText?.trim() || '')(document.activeElement)`
+	b.until("the page", "document.body")
 	for range 80 {
 		b.key("\t")
 		if must[string](b, focused) != words {
@@ -193,11 +201,14 @@ func (b *tab) keyed(words string) {
 	b.t.Fatalf("%s cannot be reached with the Tab key on %s", words, strings.TrimSpace(must[string](b, "document.body.innerText")))
 }
 
-// pressKey presses what has these words with the keyboard alone.
+// pressKey presses what has these words with the keyboard alone, and waits for the
+// page that it leads to.
 func (b *tab) pressKey(words string) {
 	b.t.Helper()
 	b.keyed(words)
+	must[any](b, "window.before = true")
 	b.key("\r")
+	b.until("another page", "!window.before")
 }
 
 // TestThePhoneCall is a client on the phone, and one of the staff with nothing but

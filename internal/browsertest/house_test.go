@@ -147,10 +147,10 @@ func openHouse(t testing.TB, practice ui.Practice, reveal bool) *house {
 	return h
 }
 
-// onFile makes csv the list of clients.
-func (h *house) onFile(csv string) {
+// onFile makes csv the list of clients, in a file with this name.
+func (h *house) onFile(csv string) (path string) {
 	h.t.Helper()
-	path := filepath.Join(h.t.TempDir(), "clients.csv")
+	path = filepath.Join(h.t.TempDir(), "clients.csv")
 	if err := os.WriteFile(path, []byte(csv), 0o600); err != nil {
 		h.t.Fatal(err)
 	}
@@ -161,6 +161,7 @@ func (h *house) onFile(csv string) {
 	c := h.conf
 	c.Clients = list
 	h.use(&c)
+	return path
 }
 
 // use has the house go by another configuration.

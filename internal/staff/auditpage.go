@@ -81,7 +81,7 @@ func (v *visit) eventRow(e audit.Event) ui.Row {
 		what += ", " + words(e.Method)
 	}
 	row := ui.Row{Keys: []string{"desk.event.row"}, Slots: ui.Slots{
-		"time": v.when(e.At), "what": what, "by": e.By, "from": e.From, "client": e.Client, "outcome": words(e.Outcome), "text": e.Note,
+		"time": v.when(e.At), "what": what, "by": e.By, "place": e.From, "client": e.Client, "outcome": words(e.Outcome), "text": e.Note,
 	}}
 	if e.Client != "" {
 		row.Keys = append(row.Keys, "desk.event.client")

@@ -21,11 +21,11 @@ func (v *visit) cardPage() {
 		return
 	}
 	v.show("card", ui.Page{Title: "desk.card.title", Body: []ui.Block{
-		ui.Lead("desk.card.lead"),
+		ui.Tip("desk.card.print"), ui.Lead("desk.card.lead"),
 		ui.Steps{Numbered: true, Keys: []string{"desk.card.1", "desk.card.2", "desk.card.3", "desk.card.4"}},
 		ui.Pattern{Label: "desk.card.code", Size: code.Size + 2*quiet, Dark: func(x, y int) bool { return code.Black(x-quiet, y-quiet) }},
 		ui.Form{Get: true, Action: v.root() + "card", Fields: []ui.Field{
-			{Name: "address", Label: "desk.card.address", Hint: "desk.card.print", Kind: ui.CopyField, Value: at},
+			{Name: "address", Label: "desk.card.address", Kind: ui.CopyField, Value: at},
 		}},
 	}})
 }

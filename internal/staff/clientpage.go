@@ -49,7 +49,11 @@ func (v *visit) clientsPage() {
 	}
 	var rows ui.Rows
 	for _, c := range found {
-		rows = append(rows, ui.Row{Keys: []string{"desk.row.name", standing(c)}, Slots: slots(c), Href: v.of(c.ID, "")})
+		row := ui.Row{Keys: []string{"desk.row.name", standing(c)}, Slots: slots(c), Href: v.of(c.ID, "")}
+		if c.Name == "" && standing(c) == "desk.row.on" {
+			row.Keys = row.Keys[:1] // that is the address
+		}
+		rows = append(rows, row)
 	}
 	if rows != nil {
 		p.Body = append(p.Body, rows)
@@ -99,9 +103,11 @@ func (v *visit) clientPage(s gate.Sheet) {
 	}
 	ro, c := v.Gate.Roster(), s.Client
 	p := ui.Page{Title: "desk.client.title", Slots: slots(c), Body: v.wasDone(q)}
-	p.Body = append(p.Body, v.whyHere(ro, c)...)
+	why, hint := v.why(c.ID)
+	p.Body = append(p.Body, ui.Said(hint.Says))
+	p.Body = append(p.Body, v.helps(why.Do, ro, c)...)
 	p.Body = append(p.Body, v.stands(s), ui.Heading("desk.help.head"))
-	p.Body = append(p.Body, v.help(ro, s)...)
+	p.Body = append(p.Body, v.help(why.Do, ro, s)...)
 	p.Body = append(p.Body, ui.Heading("desk.file.head"), v.onFile(c))
 	p.Body = append(p.Body, v.keep(ro, c)...)
 	p.Body = append(p.Body, ui.Heading("desk.mails.head"))
@@ -154,8 +160,8 @@ func (v *visit) pinFact(s gate.Sheet) ui.Fact {
 	return f
 }
 
-// help is what can be done for a client now.
-func (v *visit) help(ro gate.Roster, s gate.Sheet) (all []ui.Block) {
+// help is what can be done for a client now, but for what stands above already.
+func (v *visit) help(above Press, ro gate.Roster, s gate.Sheet) (all []ui.Block) {
 	c := s.Client
 	link := func(key, what string) { all = append(all, ui.Link{Key: key, Href: v.of(c.ID, what), Weight: ui.Other}) }
 	press := func(key, what string) { all = append(all, v.button(key, c.ID, what, ui.Other)) }
@@ -166,19 +172,20 @@ func (v *visit) help(ro gate.Roster, s gate.Sheet) (all []ui.Block) {
 			link("desk.do.link", "link")
 		}
 	}
-	if c.Access && ro.PINs {
+	if c.Access && ro.PINs && above != MakePIN {
 		link("desk.do.pin", "pin")
 	}
 	if !s.PINUntil.IsZero() {
 		press("desk.do.void", "pin/void")
 	}
 	switch {
+	case above == Unlock:
 	case s.PINsOff || s.CodesOff || !s.PINsRest.IsZero():
 		press("desk.do.unlock", "unlock")
 	case s.Withheld:
 		press("desk.do.withhold", "unlock")
 	}
-	if len(s.Accounts) > 0 {
+	if len(s.Accounts) > 0 && above != Unlink {
 		press("desk.do.unlink", "unlink")
 	}
 	if len(s.Sessions) > 0 {

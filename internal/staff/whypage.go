@@ -27,32 +27,31 @@ func (v *visit) why(id string) (Reason, Hint) {
 	return r, Hint{Reason: strings.TrimPrefix(r.Key, "why."), Says: r.Say(v.UI, in.Now), Do: r.Do.Route()}
 }
 
-// whyHere is that on a client's page, with the one press.
-func (v *visit) whyHere(ro gate.Roster, c directory.Client) []ui.Block {
-	r, h := v.why(c.ID)
-	all := []ui.Block{ui.Said(h.Says)}
-	link := func(key, what string) {
-		all = append(all, ui.Link{Key: key, Href: v.of(c.ID, what), Weight: ui.Main})
+// helps is the one press that helps, if it can be made here.
+func (v *visit) helps(do Press, ro gate.Roster, c directory.Client) []ui.Block {
+	link := func(key, what string) []ui.Block {
+		return []ui.Block{ui.Link{Key: key, Href: v.of(c.ID, what), Weight: ui.Main}}
 	}
-	switch r.Do {
+	press := func(key, what string) []ui.Block { return []ui.Block{v.button(key, c.ID, what, ui.Main)} }
+	switch do {
 	case LookAgain:
-		link("desk.do.again", "")
+		return link("desk.do.again", "")
 	case GiveAccess:
 		if ro.Kept {
-			all = append(all, v.accessButton(c, ui.Main))
+			return []ui.Block{v.accessButton(c, ui.Main)}
 		}
 	case RecordConsent, ChangeAddress:
 		if ro.Kept {
-			link("desk.do.edit", "edit")
+			return link("desk.do.edit", "edit")
 		}
 	case SendLink:
-		all = append(all, v.button("desk.do.link", c.ID, "link", ui.Main))
+		return press("desk.do.link.now", "link")
 	case MakePIN:
-		link("desk.do.pin", "pin")
+		return link("desk.do.pin", "pin")
 	case Unlock:
-		all = append(all, v.button("desk.do.lift", c.ID, "unlock", ui.Main))
+		return press("desk.do.lift", "unlock")
 	case Unlink:
-		all = append(all, v.button("desk.do.unlink", c.ID, "unlink", ui.Main))
+		return press("desk.do.unlink", "unlink")
 	}
-	return all
+	return nil
 }

@@ -37,7 +37,7 @@ func TestCatalogueIsReadable(t *testing.T) {
 }
 
 func TestCatalogueSlotsAreKnown(t *testing.T) {
-	known := strings.Fields("practice phone mail from portal reach typed masked suggestion first wait life kind date time method stop title n digits address spelled spoken google name by id value typed text client from what outcome fate number field when because")
+	known := strings.Fields("practice phone mail from portal reach typed masked suggestion first wait life kind date time method stop title n digits address spelled spoken google name by id value typed text client from what outcome fate place field when because")
 	for key, text := range texts {
 		for _, m := range slotPattern.FindAllStringSubmatch(text, -1) {
 			if !slices.Contains(known, m[1]) {
