@@ -4,6 +4,7 @@
 package browsertest
 
 import (
+	"context"
 	"errors"
 	"html"
 	"net/url"
@@ -108,6 +109,16 @@ func (c *catalogue) google() {
 			c.add("stop-google-done", v.send(page, "/sign-in/stop", "email", "bob@example.com"))
 		}
 	}
+
+	say("email", "bob@example.com", "hd", "example.com")
+	if p := h.visitor().google(); p.body != h.portal {
+		c.t.Fatalf("Google does not let Bob in again: %s", p.body)
+	}
+	if err := h.rt.Unlink(context.Background(), "c-bob", "desk"); err != nil {
+		c.t.Fatal(err)
+	}
+	told := h.mail("bob@example.com", 1, unasked)
+	c.mails += told.Subject + told.Text
 
 	h.onFile(strings.ReplaceAll(clients, "bob@", "robert@") + "c-grace,grace+clinic@gmail.com,Grace,yes\n")
 	for _, to := range []string{"bob@example.com", "robert@example.com"} {

@@ -260,15 +260,17 @@ type letter struct {
 	Invited bool   `json:"i,omitempty"`
 	Words   string `json:"w,omitempty"` // the practice's own
 
-	// Of a notice that a session was opened, a PIN made, an account linked,
-	// PINs and codes turned on again, or that the address on file is another (the
-	// notice goes to Address):
+	// Of a notice that a session was opened, a PIN made, an account linked or taken
+	// away, PINs and codes turned on again, or that the address on file is another
+	// (that one goes to Address):
 	Tag      string      `json:"t,omitempty"`
 	Session  access.Hash `json:"n,omitempty"`
 	PIN      access.Hash `json:"p,omitempty"`
 	Account  access.Hash `json:"u,omitempty"`
 	Unlocked bool        `json:"o,omitempty"`
 	Moved    bool        `json:"m,omitempty"`
+	// Unlinked is the method whose account was taken away.
+	Unlinked string `json:"k,omitempty"`
 }
 
 // sendLink is the effect of a method's SendLink. In mode "conceal" it does the

@@ -6,9 +6,11 @@ package gate
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/portalgate/portalgate/internal/mail/outbox"
 	"github.com/portalgate/portalgate/internal/oidctest"
 )
 
@@ -98,5 +100,32 @@ func TestO08_UnlinkedIsOut(t *testing.T) {
 	w.clock.advance(time.Hour)
 	if p := thief.google(); p.body == "portal /files/7 for c-ada" {
 		t.Error("the account still lets in")
+	}
+}
+
+// T10: staff take an account away. That is written down, and the client is told by
+// mail, in case it was not the client who asked for it.
+func TestT10_UnlinkingIsTold(t *testing.T) {
+	i := oidctest.New(t)
+	account(i, "sub-ada", "ada@example.com")
+	w := newWorld(t, googles(i), wide)
+	b := w.browser()
+	p := b.google().says("google.once.title")
+	b.send(p.form("/sign-in/code"), "code", code(w.letters("ada@example.com", 1)[0])).in("c-ada")
+	if s, err := w.rt.ClientByID(t.Context(), "c-ada"); err != nil || len(s.Accounts) != 1 || s.Accounts[0].Method != "google" {
+		t.Errorf("staff see %+v, %v", s.Accounts, err)
+	}
+	if err := w.rt.Unlink(t.Context(), "c-ada", "desk"); err != nil {
+		t.Fatal(err)
+	}
+	told := w.mails("ada@example.com", 1, func(m outbox.Entry) bool { return m.Subject == "A Google account was taken away" })[0]
+	if !strings.Contains(told.Text, "took the Google account away") || !strings.Contains(told.Text, "Then tell us.") {
+		t.Errorf("the mail says %s", told.Text)
+	}
+	if !strings.Contains(w.logs.String(), "account_unlinked") || b.get("/x").body == "portal /x for c-ada" {
+		t.Error("it is not written down, or what the account opened is open still")
+	}
+	if err := w.rt.Unlink(t.Context(), "c-ada", "desk"); err != nil { // there is none any more: nobody is told
+		t.Fatal(err)
 	}
 }

@@ -143,21 +143,33 @@ func (rt *Runtime) Unlock(ctx context.Context, client, by string) error {
 		return opened || resumed
 	})
 	if err == nil && opened {
-		rt.announceUnlocked(ctx, client)
+		rt.tellHelped(ctx, client, letter{Unlocked: true})
 	}
 	return err
 }
 
 // Unlink takes away the accounts at other places, Google's or another's, that
 // belong to a client, and ends what they have opened. The next one that bears the
-// address is linked in their place. It is nil if there is none.
+// address is linked in their place. The client is told by mail. It is nil if there
+// is none.
 func (rt *Runtime) Unlink(ctx context.Context, client, by string) error {
-	return rt.change(ctx, client, "account_unlinked", by, func(now time.Time, r *access.Record) (changed bool) {
+	var gone []string
+	err := rt.change(ctx, client, "account_unlinked", by, func(now time.Time, r *access.Record) bool {
+		gone = nil
 		for _, s := range r.Subjects {
-			changed = r.Unlink(now, s.Hash) || changed
+			if r.Unlink(now, s.Hash) {
+				gone = append(gone, s.Method)
+			}
 		}
-		return changed
+		return len(gone) > 0
 	})
+	if err != nil {
+		return err
+	}
+	for _, method := range gone {
+		rt.tellHelped(ctx, client, letter{Unlinked: method})
+	}
+	return nil
 }
 
 // change changes the record of a client on file, and notes who did it if do

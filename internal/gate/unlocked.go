@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -13,21 +14,23 @@ import (
 	"github.com/portalgate/portalgate/internal/store"
 )
 
-// announceUnlocked queues the notice that a client's PINs and codes are on
-// again. They are, whether or not it can be: that lets nobody in by itself.
-func (rt *Runtime) announceUnlocked(ctx context.Context, client string) {
+// tellHelped queues the notice of what staff have done for a client, which l says:
+// that PINs and codes are on again, or that an account was taken away. It is done,
+// whether or not it can be told: that lets nobody in by itself.
+func (rt *Runtime) tellHelped(ctx context.Context, client string, l letter) {
 	e, c, err := rt.desk(ctx)
 	if err == nil {
 		now := rt.now()
-		err = e.enqueueNow(ctx, itemID(), letter{Made: now.Unix(), Tag: e.records.Tag(client), Unlocked: true}, now, now.Add(24*time.Hour))
+		l.Made, l.Tag = now.Unix(), e.records.Tag(client)
+		err = e.enqueueNow(ctx, itemID(), l, now, now.Add(24*time.Hour))
 	}
 	if err != nil && c != nil {
-		c.Log.Error("a client is not told that PINs and codes are on again", zap.String("client", client), zap.Error(err))
+		c.Log.Error("a client is not told what staff have done", zap.String("client", client), zap.Error(err))
 	}
 }
 
-// tellUnlocked mails that notice, if there is somebody to tell.
-func (e *engine) tellUnlocked(ctx context.Context, c *Config, it store.Item, l letter) (came, error) {
+// tellOfHelp mails that notice, if there is somebody to tell.
+func (e *engine) tellOfHelp(ctx context.Context, c *Config, it store.Item, l letter) (came, error) {
 	none := came{what: "notice"}
 	r, err := e.records.Get(ctx, l.Tag)
 	if err = ignoreNotFound(err); err != nil || r == nil {
@@ -42,11 +45,26 @@ func (e *engine) tellUnlocked(ctx context.Context, c *Config, it store.Item, l l
 		return none, err
 	}
 	id := messageID("unlocked " + it.ID)
-	m, err := letters.Unlocked(mail.Notice{ID: id, To: to.Email, First: firstName(to)})
+	n := mail.Notice{ID: id, To: to.Email, First: firstName(to)}
+	var m mail.Message
+	if l.Unlocked {
+		m, err = letters.Unlocked(n)
+	} else {
+		m, err = letters.Unlinked(n, cmp.Or(c.label(l.Unlinked), l.Unlinked))
+	}
 	if err != nil {
 		return none, err
 	}
 	return e.post(ctx, c, parcel{tag: l.Tag, client: to.ID, withheld: r.NoMail(), mailNote: mailNote{
 		ID: id, Kind: "notice", To: bound, Asked: l.Made, Until: it.Expires.Unix(),
 	}}, m)
+}
+
+// label is what a method is called; empty if the gate has none of that name.
+func (c *Config) label(method string) string {
+	m, ok := c.method(method)
+	if !ok {
+		return ""
+	}
+	return m.Describe().Label
 }

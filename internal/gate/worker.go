@@ -196,8 +196,8 @@ func (e *engine) send(ctx context.Context, c *Config, it store.Item, now time.Ti
 	if l.Account != "" {
 		return e.tellAccount(ctx, c, now, it, l)
 	}
-	if l.Unlocked {
-		return e.tellUnlocked(ctx, c, it, l)
+	if l.Unlocked || l.Unlinked != "" {
+		return e.tellOfHelp(ctx, c, it, l)
 	}
 	if l.Moved {
 		return e.tellMoved(ctx, c, now, it, l)
