@@ -83,6 +83,25 @@ func TestDesk(t *testing.T) {
 	}
 }
 
+// TestWhatStaffSearchForIsInNoLog: the console asks for names and addresses in the
+// query, as every search form does, and the site has an access log.
+func TestWhatStaffSearchForIsInNoLog(t *testing.T) {
+	o := newOffice(t)
+	desk := "http://basic.localhost:" + o.desks
+	for _, path := range []string{"/?q=zelda@example.com", "/api/v1/clients?email=zelda@example.com", "/card"} {
+		if status, body := o.visitor("").post(desk+path, "", "basic", "desk", "method", "GET"); status != 200 {
+			t.Fatalf("%s: %d %s", path, status, body)
+		}
+	}
+	log, err := os.ReadFile(o.log)
+	if err != nil || !strings.Contains(string(log), "http.log.access") || !strings.Contains(string(log), "/card") || strings.Count(string(log), "staff_request") != 3 {
+		t.Fatalf("%v: the log is %s", err, log)
+	}
+	if strings.Contains(string(log), "zelda") {
+		t.Errorf("the log has what was searched for: %s", log)
+	}
+}
+
 // TestC01_TenPINsAMinute: whoever gets hold of the desk does not make a PIN for
 // every client; and each request is written down, with who and from where.
 func TestC01_TenPINsAMinute(t *testing.T) {

@@ -113,6 +113,9 @@ func (s *Staff) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Ha
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		f.User, _ = repl.GetString("http.auth.user.id")
 	}
+	if r.URL.RawQuery != "" {
+		skipLog(r) // somebody's name or address was searched for; the audit log has the request
+	}
 	s.desk.ServeHTTP(w, r, f)
 	return nil
 }

@@ -114,18 +114,9 @@ type Known struct {
 	Why Hint `json:"why"`
 }
 
-func (v *visit) getClient() {
-	id, ok := v.client()
-	if !ok {
-		return
-	}
-	s, err := v.Gate.ClientByID(v.r.Context(), id)
-	if err != nil {
-		v.failed(err)
-		return
-	}
+func (v *visit) getClient(s gate.Sheet) {
 	v.tag(s.Client)
-	_, why := v.why(id)
+	_, why := v.why(s.Client.ID)
 	reply.JSON(v.w, v.r, http.StatusOK, Known{public(s.Client), s, why})
 }
 

@@ -51,22 +51,6 @@ func console() []route {
 	return routes
 }
 
-// about has a page made about the client that the path names.
-func about(page func(*visit, gate.Sheet)) func(*visit) {
-	return func(v *visit) {
-		id, ok := v.client()
-		if !ok {
-			return
-		}
-		s, err := v.Gate.ClientByID(v.r.Context(), id)
-		if err != nil {
-			v.failed(err)
-			return
-		}
-		page(v, s)
-	}
-}
-
 // root is how the start of the desk is written from the page that is asked for:
 // where the desk is mounted it does not know.
 func (v *visit) root() string {

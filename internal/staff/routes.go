@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/gate"
 	"github.com/portalgate/portalgate/internal/ui"
 )
 
@@ -43,7 +44,7 @@ func api() []route {
 		{method: "POST", path: at + "/clients", what: "client_add_asked", serve: (*visit).addClient},
 		{method: "POST", path: at + "/clients/import", what: "clients_import_asked", serve: (*visit).importClients},
 		{method: "GET", path: at + "/clients/export", what: "clients_export_asked", serve: (*visit).exportClients},
-		{method: "GET", path: one, what: "client_read", serve: (*visit).getClient},
+		{method: "GET", path: one, what: "client_read", serve: about((*visit).getClient)},
 		{method: "PATCH", path: one, what: "client_change_asked", serve: (*visit).patchClient},
 		{method: "DELETE", path: one, what: "client_remove_asked", serve: (*visit).deleteClient},
 		{method: "GET", path: one + "/sessions", what: "sessions_read", serve: (*visit).getSessions},
@@ -78,6 +79,22 @@ func (v *visit) client() (string, bool) {
 		return "", false
 	}
 	return v.w.client, true
+}
+
+// about has an answer made about the client that the path names.
+func about(answer func(*visit, gate.Sheet)) func(*visit) {
+	return func(v *visit) {
+		id, ok := v.client()
+		if !ok {
+			return
+		}
+		s, err := v.Gate.ClientByID(v.r.Context(), id)
+		if err != nil {
+			v.failed(err)
+			return
+		}
+		answer(v, s)
+	}
 }
 
 // asked reads the query: each of these names at most once, and no other. It
