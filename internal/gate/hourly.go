@@ -15,5 +15,12 @@ type Hourly struct{ said atomic.Int64 }
 // Due reports whether it was not due within the last hour.
 func (h *Hourly) Due(now time.Time) bool {
 	said := h.said.Load()
-	return (said == 0 || now.Sub(time.Unix(0, said)).Abs() >= time.Hour) && h.said.CompareAndSwap(said, now.UnixNano())
+	return !within(said, now) && h.said.CompareAndSwap(said, now.UnixNano())
+}
+
+// Within reports whether it was due within the last hour.
+func (h *Hourly) Within(now time.Time) bool { return within(h.said.Load(), now) }
+
+func within(said int64, now time.Time) bool {
+	return said != 0 && now.Sub(time.Unix(0, said)).Abs() < time.Hour
 }
