@@ -299,7 +299,7 @@ func TestH05_DoctorStandsIn(t *testing.T) {
 	c.mustLoad(string(caddyfile.Format([]byte(c.config))))
 	found, err = c.examine("--echo", address)
 	said := amiss(found)
-	for _, want := range []string{"no headers: " + address + " is behind the gate, and reached without it on portal.willow.example", "a visitor's own Portalgate-Assertion, Remote-Email, Remote-User arrives at the application"} {
+	for _, want := range []string{"no headers: " + address + " is behind the gate, and reached without it on portal.willow.example", "a visitor's own Portalgate-Assertion, Remote-Email, Remote-Name, Remote-User arrives at the application"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("it does not say %q, but\n%s", want, said)
 		}

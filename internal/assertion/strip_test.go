@@ -343,3 +343,15 @@ func swapCase(s string) string {
 	}
 	return string(b)
 }
+
+// TestForgedIsStripped: what is sent to see whether it comes through is what is
+// taken out.
+func TestForgedIsStripped(t *testing.T) {
+	r := &http.Request{Header: Forged("x")}
+	if n := len(r.Header); n < 16 {
+		t.Errorf("%d spellings", n)
+	}
+	if Strip(r); len(r.Header) > 0 {
+		t.Errorf("left: %v", r.Header)
+	}
+}

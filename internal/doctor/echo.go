@@ -14,17 +14,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/portalgate/portalgate/identity"
+	"github.com/portalgate/portalgate/internal/assertion"
 )
-
-// spellings are headers that an application, or what is between it and the gate,
-// may take for one of those that say who is asking.
-func spellings() (all []string) {
-	for _, name := range []string{identity.HeaderAssertion, identity.HeaderUser, identity.HeaderEmail, identity.HeaderName} {
-		all = append(all, name, strings.ToUpper(name), strings.ReplaceAll(name, "-", "_"), strings.ReplaceAll(name, "-", "."))
-	}
-	return all
-}
 
 // headers looks for ways by which a visitor's own identity headers get to the
 // application: past the gate, in the configuration; and through it, where the
@@ -82,10 +73,8 @@ func (e *exam) echo(ctx context.Context) bool {
 		_ = server.Shutdown(stop)
 	}()
 
-	header := http.Header{"X-Doctor": {mark}}
-	for _, name := range spellings() {
-		header[name] = []string{forged}
-	}
+	header := assertion.Forged(forged)
+	header.Set("X-Doctor", mark)
 	path := strings.TrimSuffix(e.seen.public[0], "/*")
 	if path != e.seen.public[0] {
 		path += mark
