@@ -57,6 +57,9 @@ type clinic struct {
 func newClinic(t *testing.T) *clinic {
 	t.Helper()
 	c := &clinic{admin: freePort(t), https: freePort(t), http: freePort(t)}
+	for c.https == c.admin || c.http == c.https || c.http == c.admin { // a port may be drawn twice
+		c.https, c.http = freePort(t), freePort(t)
+	}
 	c.live, _ = withAdmin(t, "localhost:"+c.admin)
 	o := &office{live: c.live}
 	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
