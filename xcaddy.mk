@@ -49,9 +49,12 @@ run: build
 	echo; \
 	echo '  the portal   http://localhost:8080'; \
 	echo '  its mails    http://localhost:8025'; \
+	echo '  the desk     http://localhost:8081  (its mails: http://localhost:8025/staff/)'; \
 	echo; \
 	echo '  clients who can sign in:'; \
 	awk -F, 'NR > 1 && $$6 == "yes" && $$7 == "yes" { printf "    %-24s %s\n", $$2, $$3 }' clients.csv; \
+	echo '  staff who can sign in at the desk:'; \
+	awk -F, 'NR > 1 { printf "    %-24s %s\n", $$2, $$3 }' staff.csv; \
 	echo; \
 	echo '  logs are in $(DATA); Ctrl-C stops everything'; \
 	while :; do sleep 1; alive; done

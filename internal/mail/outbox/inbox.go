@@ -94,6 +94,14 @@ type view struct {
 	Plain bool
 }
 
+// Up leads to the list, wherever the mailbox is mounted.
+func (v view) Up() string {
+	if v.Home {
+		return "./"
+	}
+	return "../"
+}
+
 // Style and Sandbox are the page's constants.
 func (view) Style() template.CSS { return template.CSS(pageCSS) }
 func (view) Sandbox() string     { return sandbox }

@@ -125,11 +125,11 @@ func TestPages(t *testing.T) {
 		has    []string
 		hasNot string
 	}{
-		{"/", 200, []string{"ada@example.com", "/m/" + old.ID, `<iframe src="/m/` + e.ID + `/html"`, "Check for new mail"}, "refresh"},
-		{"/m/" + old.ID, 200, []string{`<iframe src="/m/` + old.ID + `/html"`, "Willow Creek &lt;portal@willow.example&gt;"}, "the text of"},
+		{"/", 200, []string{"ada@example.com", `href="./m/` + old.ID, `<iframe src="./m/` + e.ID + `/html"`, "Check for new mail"}, "refresh"},
+		{"/m/" + old.ID, 200, []string{`<iframe src="../m/` + old.ID + `/html"`, "Willow Creek &lt;portal@willow.example&gt;"}, "the text of"},
 		{"/m/" + old.ID + "?plain", 200, []string{"<pre tabindex=\"0\">the text of old</pre>"}, "<iframe"},
 		{"/m/" + old.ID + "/html", 200, []string{`<head><base target="_blank">`, "the page of old"}, ""},
-		{"/m/none", 404, []string{"not here any more", "/m/" + e.ID}, "<iframe"},
+		{"/m/none", 404, []string{"not here any more", `href="../m/` + e.ID}, "<iframe"},
 		{"/m/none/html", 404, nil, ""},
 		{"/other", 404, nil, ""},
 	} {
