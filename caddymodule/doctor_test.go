@@ -280,10 +280,10 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
-// TestH05_DoctorStandsIn: what a visitor writes into the identity headers, in
+// TestH01_DoctorStandsIn: what a visitor writes into the identity headers, in
 // any spelling, is looked for where the application is, and not where the
 // configuration says that it is taken out.
-func TestH05_DoctorStandsIn(t *testing.T) {
+func TestH01_DoctorStandsIn(t *testing.T) {
 	c := newClinic(t)
 	address := "127.0.0.1:" + freePort(t)
 	c.config = strings.ReplaceAll(c.config, c.dial(), address)

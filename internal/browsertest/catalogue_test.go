@@ -354,7 +354,7 @@ func TestEveryPageIsInTheCatalogue(t *testing.T) {
 	for key, text := range texts {
 		if strings.HasPrefix(key, "mail.") || strings.HasPrefix(key, "time.") || strings.HasPrefix(key, "all.page") ||
 			strings.HasPrefix(key, "desk.") || // read out by staff, and on no page
-			strings.HasPrefix(key, "why.") { // told to staff: TestT09_Why says each
+			strings.HasPrefix(key, "why.") { // told to staff: TestT9_Why says each
 			continue
 		}
 		// The longest stretch without a slot has to stand on some page.

@@ -13,8 +13,8 @@ import (
 	"github.com/portalgate/portalgate/internal/mail"
 )
 
-// TestT09_Standing: what staff are told goes by what really happened.
-func TestT09_Standing(t *testing.T) {
+// TestT9_Standing: what staff are told goes by what really happened.
+func TestT9_Standing(t *testing.T) {
 	t.Parallel()
 	s := new(scripted)
 	w := newWorld(t, s.use, pins)

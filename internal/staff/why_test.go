@@ -184,9 +184,9 @@ func whyUI(t *testing.T) *ui.UI {
 	return u
 }
 
-// TestT09_Why has each reason told in one sentence, with the press that helps
+// TestT9_Why has each reason told in one sentence, with the press that helps
 // most, and every sentence of the catalogue be some reason's.
-func TestT09_Why(t *testing.T) {
+func TestT9_Why(t *testing.T) {
 	u := whyUI(t)
 	said := make(map[string]bool)
 	for _, tc := range whys {
@@ -219,9 +219,9 @@ func TestT09_Why(t *testing.T) {
 	}
 }
 
-// TestT09_TheFirstCounts has several things be so at once: the one told is the
+// TestT9_TheFirstCounts has several things be so at once: the one told is the
 // one without which the others would not help.
-func TestT09_TheFirstCounts(t *testing.T) {
+func TestT9_TheFirstCounts(t *testing.T) {
 	all := []struct {
 		key  string
 		make func(*gate.Standing)
@@ -247,8 +247,8 @@ func TestT09_TheFirstCounts(t *testing.T) {
 	}
 }
 
-// TestT09_WhatIsOverIsNotTold has things be over that were so once.
-func TestT09_WhatIsOverIsNotTold(t *testing.T) {
+// TestT9_WhatIsOverIsNotTold has things be over that were so once.
+func TestT9_WhatIsOverIsNotTold(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		happened []func(*gate.Standing)
@@ -279,8 +279,8 @@ func TestT09_WhatIsOverIsNotTold(t *testing.T) {
 	}
 }
 
-// TestT09_NoPINs has nothing offered that a gate does not have.
-func TestT09_NoPINs(t *testing.T) {
+// TestT9_NoPINs has nothing offered that a gate does not have.
+func TestT9_NoPINs(t *testing.T) {
 	s := wellOff()
 	s.TakesPIN = false
 	mailDown(&s)
