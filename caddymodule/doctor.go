@@ -92,6 +92,7 @@ It finds what it was taught to look for, and that is not everything.`,
 				if w.Echo, err = net.Listen("tcp", echo); err != nil {
 					return fmt.Errorf("standing in the application's place: %v; stop it first", err)
 				}
+				defer w.Echo.Close()
 			}
 			found, err := doctor.Examine(cmd.Context(), config, flagOf(cmd, "gate"), c, w)
 			if err != nil {

@@ -152,7 +152,7 @@ func weigh(in gate.Standing) weighed {
 		case in.Now.Unix() < l.Expires && l.Made >= w.link.Made:
 			w.link = l
 		case in.Now.Unix() >= l.Expires: // over, and not yet put down as such
-			w.over(access.Past{State: access.Expired, At: l.Expires})
+			w.over(access.Past{State: access.Expired, At: l.Expires, Life: l.Expires - l.Made})
 		}
 	}
 	for _, p := range in.Record.Past {
@@ -162,7 +162,7 @@ func weigh(in gate.Standing) weighed {
 	if live {
 		w.pin = pin
 	} else if c := in.Record.PINs; c != nil && c.Live != nil {
-		w.over(access.Past{State: access.Expired, At: c.Live.Expires, PIN: true})
+		w.over(access.Past{State: access.Expired, At: c.Live.Expires, Life: c.Live.Expires - c.Live.Made, PIN: true})
 	}
 	return w
 }
@@ -172,6 +172,9 @@ func (w *weighed) over(p access.Past) {
 	known := &w.past
 	if p.PIN {
 		known = &w.spent
+	}
+	if p.Life == 0 {
+		return // an account, which has no end of its own
 	}
 	if p.At > w.since.Unix() && p.At >= known.At {
 		*known = p

@@ -98,7 +98,9 @@ func linked(s *gate.Standing) {
 
 func otherAccount(at time.Time) func(*gate.Standing) {
 	return func(s *gate.Standing) {
-		s.Record.Events = append(s.Record.Events, access.Event{At: at.Unix(), What: "account_refused", Method: "google"})
+		s.Record.EnterAs(at, access.Redemption{
+			Session: "s-other", Method: "google", Lifetimes: lives, Bind: access.Subject{Method: "google", Hash: "another"},
+		}, false)
 	}
 }
 
@@ -258,7 +260,8 @@ func TestT9_WhatIsOverIsNotTold(t *testing.T) {
 			[]func(*gate.Standing){bounced, link("l", ago(time.Minute), time.Hour), mailed(ago(time.Minute), mail.Delivered, ago(time.Minute), "")}, "why.link.live"},
 		{"another account, before the client signed in",
 			[]func(*gate.Standing){linked, otherAccount(ago(20 * time.Minute)), link("l", ago(10*time.Minute), time.Hour), signIn("l", ago(5*time.Minute))}, "why.in"},
-		{"another account, and none is linked any more", []func(*gate.Standing){otherAccount(ago(time.Minute))}, "why.quiet"},
+		{"another account, and none is linked any more", []func(*gate.Standing){linked, otherAccount(ago(time.Minute)),
+			with(func(s *gate.Standing) { s.Record.Unlink(call, "account") })}, "why.quiet"},
 		{"another account, days ago", []func(*gate.Standing){linked, otherAccount(ago(25 * time.Hour))}, "why.quiet"},
 		{"a complaint about an earlier address", []func(*gate.Standing){with(func(s *gate.Standing) { s.Record.Complain(ago(time.Hour), "ada's old") })}, "why.quiet"},
 		{"a PIN that expired before a link was asked for",
