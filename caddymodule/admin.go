@@ -33,7 +33,6 @@ func init() { caddy.RegisterModule(adminAPI{}) }
 //	POST /portalgate/<gate>/clients/add    {"email": "…", "name": "…", …}
 //	POST /portalgate/<gate>/clients/import a list as CSV; ?try=1 changes nothing
 //	GET  /portalgate/<gate>/clients/export that list
-//	GET  /portalgate/<gate>/condition    what the doctor goes by
 //
 // It has no Provision: an admin endpoint stays where the configuration it came
 // with was refused, and would then serve gates that never started. Each
@@ -60,7 +59,6 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/portalgate/{gate}/clients/add", Handler: gateRoute(http.MethodPost, addClient)},
 		{Pattern: "/portalgate/{gate}/clients/import", Handler: bodyRoute(http.MethodPost, maxList, importClients)},
 		{Pattern: "/portalgate/{gate}/clients/export", Handler: gateRoute(http.MethodGet, exportClients)},
-		{Pattern: "/portalgate/{gate}/condition", Handler: gateRoute(http.MethodGet, condition)},
 	}
 }
 
