@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/portalgate/portalgate/internal/assertion"
+	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/gate"
 	"github.com/portalgate/portalgate/internal/store"
@@ -52,13 +53,13 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: "/portalgate/{gate}/keys", Handler: gateRoute(http.MethodGet, listKeys)},
 		{Pattern: "/portalgate/{gate}/keys/rotate", Handler: gateRoute(http.MethodPost, rotateKeys)},
-		{Pattern: "/portalgate/{gate}/pins", Handler: gateRoute(http.MethodPost, issuePIN)},
-		{Pattern: "/portalgate/{gate}/unlock", Handler: gateRoute(http.MethodPost, unlock)},
+		{Pattern: "/portalgate/{gate}/pins", Handler: gateRoute(http.MethodPost, noted("pin_asked", issuePIN))},
+		{Pattern: "/portalgate/{gate}/unlock", Handler: gateRoute(http.MethodPost, noted("unlock_asked", unlock))},
 		{Pattern: "/portalgate/{gate}/mail/try", Handler: gateRoute(http.MethodPost, tryMail)},
-		{Pattern: "/portalgate/{gate}/clients/find", Handler: gateRoute(http.MethodPost, findClients)},
-		{Pattern: "/portalgate/{gate}/clients/add", Handler: gateRoute(http.MethodPost, addClient)},
-		{Pattern: "/portalgate/{gate}/clients/import", Handler: bodyRoute(http.MethodPost, maxList, importClients)},
-		{Pattern: "/portalgate/{gate}/clients/export", Handler: gateRoute(http.MethodGet, exportClients)},
+		{Pattern: "/portalgate/{gate}/clients/find", Handler: gateRoute(http.MethodPost, noted("clients_searched", findClients))},
+		{Pattern: "/portalgate/{gate}/clients/add", Handler: gateRoute(http.MethodPost, noted("client_add_asked", addClient))},
+		{Pattern: "/portalgate/{gate}/clients/import", Handler: bodyRoute(http.MethodPost, maxList, noted("clients_import_asked", importClients))},
+		{Pattern: "/portalgate/{gate}/clients/export", Handler: gateRoute(http.MethodGet, noted("clients_export_asked", exportClients))},
 	}
 }
 
@@ -118,6 +119,17 @@ func bodyRoute(method string, size int64, serve func(*liveGate, *http.Request) (
 		w.Header().Set("Content-Type", "application/json")
 		return json.NewEncoder(w).Encode(out)
 	})
+}
+
+// noted is serve, once it is written down that the operator asks for it. What
+// could not be written down is not done.
+func noted(what string, serve func(*liveGate, *http.Request) (any, error)) func(*liveGate, *http.Request) (any, error) {
+	return func(g *liveGate, r *http.Request) (any, error) {
+		if err := g.runtime.Note(r.Context(), audit.Event{What: what, By: operator}); err != nil {
+			return nil, err
+		}
+		return serve(g, r)
+	}
 }
 
 // runningGate returns a gate of the configuration that is running now.

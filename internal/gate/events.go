@@ -12,8 +12,10 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/session"
 )
 
 // What happened is in the store's audit chain for audit.Life, and in a journal on
@@ -41,6 +43,21 @@ func (rt *Runtime) Note(ctx context.Context, ev audit.Event) error {
 		ev.At = rt.now()
 	}
 	return e.events.Append(ctx, ev)
+}
+
+// Acting returns a context in which one of the staff acts, from a network address:
+// what is changed in it is written down as theirs.
+func Acting(ctx context.Context, by, from string) context.Context {
+	return session.Acting(ctx, access.Actor{By: by, From: from})
+}
+
+// done tells that something was done about a client that changed no record. That
+// it was going to be is in the audit chain already.
+func (rt *Runtime) done(ctx context.Context, e *engine, c *Config, what, client, by string) {
+	rt.audit(c, what, zap.String("client", client), zap.String("by", by))
+	actor := session.ActorIn(ctx)
+	actor.By = by
+	e.witness(what, client, actor, nil)
 }
 
 // Events returns what happened, newest first, and the cursor of the next page,

@@ -5,17 +5,21 @@ package gate
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/directory/csv"
+	"github.com/portalgate/portalgate/internal/session"
 	"github.com/portalgate/portalgate/internal/store"
 )
 
@@ -70,6 +74,9 @@ func (rt *Runtime) ImportClients(ctx context.Context, r io.Reader, dryRun bool, 
 	report := count(changes)
 	what := "clients_import_tried"
 	if !dryRun {
+		if err := e.foretell(ctx, rt.now(), changes, by); err != nil {
+			return ImportReport{}, err
+		}
 		if err := e.take(ctx, list, changes); err != nil {
 			return ImportReport{}, err
 		}
@@ -83,6 +90,25 @@ func (rt *Runtime) ImportClients(ctx context.Context, r io.Reader, dryRun bool, 
 	rt.audit(c, what, zap.String("by", by), zap.Int("added", report.Added),
 		zap.Int("changed", report.Changed), zap.Int("ended", report.Ended))
 	return report, nil
+}
+
+// foretell writes down whom an import is about to change.
+func (e *engine) foretell(ctx context.Context, now time.Time, changes []csv.Change, by string) error {
+	var events []audit.Event
+	from := session.ActorIn(ctx).From
+	for _, ch := range changes {
+		if !ch.New() && !ch.Same() {
+			events = append(events, audit.Event{
+				ID: rand.Text(), At: now, What: "client_change_asked", Client: ch.After.ID, By: by, From: from,
+			})
+		}
+	}
+	for some := range slices.Chunk(events, journalBatch) {
+		if err := e.events.Append(ctx, some...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func plan(ctx context.Context, data []byte, list directory.Bulk) ([]csv.Change, error) {

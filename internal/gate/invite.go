@@ -10,12 +10,10 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"go.uber.org/zap"
 
 	"github.com/portalgate/portalgate/internal/address"
 	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/mail"
-	"github.com/portalgate/portalgate/internal/session"
 )
 
 // Staff have links mailed: an invitation, or the usual mail to one who has been
@@ -96,10 +94,7 @@ func (rt *Runtime) QueueLink(ctx context.Context, o LinkOrder) error {
 	if err := e.enqueueNow(ctx, itemID(), l, now, now.Add(deskLinkLife)); err != nil {
 		return err
 	}
-	rt.audit(c, l.kind()+"_asked", zap.String("client", who.ID), zap.String("by", o.By))
-	by := session.ActorIn(ctx)
-	by.By = o.By
-	e.witness(l.kind()+"_asked", who.ID, by, nil)
+	rt.done(ctx, e, c, l.kind()+"_asked", who.ID, o.By)
 	return nil
 }
 

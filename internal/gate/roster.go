@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.uber.org/zap"
 
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/address"
@@ -110,7 +109,7 @@ func (rt *Runtime) AddClient(ctx context.Context, client directory.Client, by st
 	if err != nil {
 		return directory.Client{}, rosterError(err)
 	}
-	rt.audit(c, "client_added", zap.String("client", on.ID), zap.String("by", by))
+	rt.done(ctx, e, c, "client_added", on.ID, by)
 	return on, nil
 }
 
@@ -156,7 +155,7 @@ func (rt *Runtime) ChangeClient(ctx context.Context, client directory.Client, by
 	if err := take(ctx); err != nil {
 		return directory.Client{}, err
 	}
-	rt.audit(c, "client_changed", zap.String("client", on.ID), zap.String("by", by))
+	rt.done(ctx, e, c, "client_changed", on.ID, by)
 	return on, nil
 }
 
@@ -201,7 +200,7 @@ func (rt *Runtime) RemoveClient(ctx context.Context, id string, version int, by 
 	if err := list.Remove(ctx, id, version); err != nil {
 		return rosterError(err)
 	}
-	rt.audit(c, "client_removed", zap.String("client", id), zap.String("by", by))
+	rt.done(ctx, e, c, "client_removed", id, by)
 	return e.forget(ctx, id)
 }
 

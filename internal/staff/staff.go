@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path"
+	"strconv"
 	"strings"
 
 	"go.uber.org/zap"
@@ -122,7 +123,18 @@ func (v *visit) do(rt route) {
 		v.failed(fmt.Errorf("writing down who asks: %w (%w)", err, store.ErrUnknown))
 		return
 	}
+	v.r = v.r.WithContext(gate.Acting(v.r.Context(), v.w.by, v.w.from))
 	rt.serve(v)
+	if v.w.status < http.StatusBadRequest {
+		return
+	}
+	// That it was asked for is written down; that it was refused may be missing.
+	err = v.Gate.Note(v.r.Context(), audit.Event{
+		What: rt.what, Client: v.w.client, By: v.w.by, From: v.w.from, Outcome: "status " + strconv.Itoa(v.w.status),
+	})
+	if err != nil {
+		v.Log.Warn("writing down that the desk has refused something", zap.Error(err))
+	}
 }
 
 // ServeHTTP serves one of the staff, and refuses everybody else. The path of r
