@@ -97,6 +97,7 @@ func TestO02_Pending(t *testing.T) {
 	w := newWorld(t, googles(oidctest.New(t)))
 	w.signIn("bob@example.com")
 	w.told("bob@example.com")
+	w.lastEvent("c-bob") // and what is to be written in the background is
 	updates, puts, allows := w.db.updates.Load(), w.db.puts.Load(), w.db.allows.Load()
 	for k := range n {
 		rec, _ := w.form(network(k/awayNetwork.Count), "/sign-in/google", url.Values{})

@@ -16,6 +16,7 @@ import (
 
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/mail/outbox"
 	"github.com/portalgate/portalgate/internal/store"
 )
@@ -36,18 +37,23 @@ func (w *world) record(client string) *access.Record {
 	return r
 }
 
-// lastEvent is the newest that the store holds of a client.
-func (w *world) lastEvent(client string) (e access.Event) {
+// lastEvent is the newest in the audit chain of a client, once all that the
+// record has to tell is there.
+func (w *world) lastEvent(client string) audit.Event {
 	w.t.Helper()
 	records := w.rt.eng.Load().records
-	err := records.Update(context.Background(), records.Tag(client), func(_ time.Time, r *access.Record) error {
-		e = r.Events[len(r.Events)-1]
-		return store.ErrUnchanged
+	w.until("events are moved", func() (moved bool) {
+		err := records.Update(context.Background(), records.Tag(client), func(_ time.Time, r *access.Record) error {
+			moved = len(r.Events) == 0
+			return store.ErrUnchanged
+		})
+		return err == nil && moved
 	})
-	if err != nil {
-		w.t.Fatal(err)
+	events, _, err := w.rt.Events(context.Background(), audit.Filter{Client: client, Limit: 1})
+	if err != nil || len(events) == 0 {
+		w.t.Fatalf("no event of %s: %v", client, err)
 	}
-	return e
+	return events[0]
 }
 
 // live is how many sessions a client has.

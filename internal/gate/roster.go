@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"time"
 
-
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/address"
 	"github.com/portalgate/portalgate/internal/directory"

@@ -25,6 +25,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/portalgate/portalgate/internal/audit"
+	"github.com/portalgate/portalgate/internal/gate"
 	"github.com/portalgate/portalgate/internal/reply"
 	"github.com/portalgate/portalgate/internal/store"
 	"github.com/portalgate/portalgate/internal/ui"
