@@ -198,7 +198,7 @@ func (rt *Runtime) moveOld(ctx context.Context, e *engine) {
 			found, next, err := f.Find(ctx, q)
 			for _, who := range found {
 				if err == nil {
-					err = e.records.Unmoved(ctx, who.ID)
+					err = e.records.Recover(ctx, who.ID)
 				}
 			}
 			if err != nil {

@@ -42,13 +42,7 @@ func (w *world) record(client string) *access.Record {
 func (w *world) lastEvent(client string) audit.Event {
 	w.t.Helper()
 	records := w.rt.eng.Load().records
-	w.until("events are moved", func() (moved bool) {
-		err := records.Update(context.Background(), records.Tag(client), func(_ time.Time, r *access.Record) error {
-			moved = len(r.Events) == 0
-			return store.ErrUnchanged
-		})
-		return err == nil && moved
-	})
+	w.until("events are moved", func() bool { return records.Unmoved() == 0 })
 	events, _, err := w.rt.Events(context.Background(), audit.Filter{Client: client, Limit: 1})
 	if err != nil || len(events) == 0 {
 		w.t.Fatalf("no event of %s: %v", client, err)

@@ -20,7 +20,7 @@ import (
 // What happened to a client is written into the record with the change it tells
 // of, and moved from there to the audit chain a moment later. If this process dies
 // in between it is still in the record, and is moved with the next change of that
-// or by [Records.Unmoved]; moved twice it is in the chain once.
+// or by [Records.Recover]; moved twice it is in the chain once.
 
 // moveWait is how long events wait, so that those of one visit are moved
 // together. It is up to twice as long: that somebody is on file must not show in
@@ -50,6 +50,7 @@ type moving struct {
 	mu    sync.Mutex
 	tags  map[string]told // guarded by mu
 	loose []audit.Event   // guarded by mu
+	busy  int             // guarded by mu; what is being moved
 }
 
 // told is what one record has to tell, up to an event's number.
@@ -173,7 +174,13 @@ func (rs *Records) moveNoted(running context.Context) {
 	m.mu.Lock()
 	tags, loose := m.tags, m.loose
 	m.tags, m.loose = make(map[string]told), nil
+	m.busy = len(tags) + len(loose)
 	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.busy = 0
+	}()
 	events := loose
 	for _, t := range tags {
 		events = append(events, t.events...)
@@ -195,6 +202,14 @@ func (rs *Records) moveNoted(running context.Context) {
 		// If this fails they are moved once more, which changes nothing.
 		_ = rs.Update(ctx, tag, dropUpTo(t.upTo))
 	}
+}
+
+// Unmoved counts what waits to be moved: records, and events of none.
+func (rs *Records) Unmoved() int {
+	m := &rs.moving
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.tags) + len(m.loose) + m.busy
 }
 
 func dropUpTo(n int64) func(time.Time, *access.Record) error {
@@ -232,9 +247,9 @@ func (rs *Records) unmoved(ctx context.Context, tag string) (*access.Record, err
 	return r, nil
 }
 
-// Unmoved looks whether a client's record still has events, which a process that
+// Recover looks whether a client's record still has events, which a process that
 // died could not move, and has them moved.
-func (rs *Records) Unmoved(ctx context.Context, client string) error {
+func (rs *Records) Recover(ctx context.Context, client string) error {
 	tag := rs.Tag(client)
 	r, err := rs.unmoved(ctx, tag)
 	if errors.Is(err, store.ErrNotFound) {
