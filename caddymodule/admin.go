@@ -29,6 +29,8 @@ func init() { caddy.RegisterModule(adminAPI{}) }
 //	POST /portalgate/<gate>/keys/rotate  {"compromised": true}, or nothing
 //	POST /portalgate/<gate>/pins         {"email": "…", "verified_by": "…"}
 //	POST /portalgate/<gate>/unlock       {"email": "…"}, or {"id": "…"}
+//	GET  /portalgate/<gate>/audit        ?client=&by=&what=&since=&until=&cursor=&limit=
+//	GET  /portalgate/<gate>/audit/verify ?head=
 //	POST /portalgate/<gate>/mail/try     {"to": "you@example.com"}
 //	POST /portalgate/<gate>/clients/find   {"text": "…", "cursor": "…", "limit": 50}
 //	POST /portalgate/<gate>/clients/add    {"email": "…", "name": "…", …}
@@ -55,6 +57,8 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/portalgate/{gate}/keys/rotate", Handler: gateRoute(http.MethodPost, rotateKeys)},
 		{Pattern: "/portalgate/{gate}/pins", Handler: gateRoute(http.MethodPost, noted("pin_asked", issuePIN))},
 		{Pattern: "/portalgate/{gate}/unlock", Handler: gateRoute(http.MethodPost, noted("unlock_asked", unlock))},
+		{Pattern: "/portalgate/{gate}/audit", Handler: gateRoute(http.MethodGet, listAudit)},
+		{Pattern: "/portalgate/{gate}/audit/verify", Handler: gateRoute(http.MethodGet, verifyAudit)},
 		{Pattern: "/portalgate/{gate}/mail/try", Handler: gateRoute(http.MethodPost, tryMail)},
 		{Pattern: "/portalgate/{gate}/clients/find", Handler: gateRoute(http.MethodPost, noted("clients_searched", findClients))},
 		{Pattern: "/portalgate/{gate}/clients/add", Handler: gateRoute(http.MethodPost, noted("client_add_asked", addClient))},

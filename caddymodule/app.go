@@ -120,7 +120,7 @@ func (a *App) provision(ctx caddy.Context, name string, g *Gate) error {
 	return nil
 }
 
-// checkStores refuses two gates on one file.
+// checkStores refuses two gates on one file, or with one audit log.
 func (a *App) checkStores() error {
 	users := make(map[string]string)
 	for name, g := range a.Gates {
@@ -136,7 +136,7 @@ func (a *App) checkStores() error {
 		}
 		users[f] = name
 	}
-	return nil
+	return a.checkAudits()
 }
 
 // Start makes this configuration the one that the gates' workers go by. A store

@@ -86,6 +86,7 @@ const methods = "portalgate.sign_in"
 //		}
 //		headers off
 //		health
+//		audit <dir> [<keep>]
 //	}
 func parseGate(d *caddyfile.Dispenser, existing any) (any, error) {
 	var app App
@@ -185,6 +186,7 @@ func (g *Gate) unmarshal(d *caddyfile.Dispenser) error {
 		},
 		"session": func() error { return g.Session.unmarshal(d) },
 		"limits":  func() error { return g.Limits.unmarshal(d) },
+		"audit":   func() error { return g.Audit.unmarshal(d) },
 	}, "sign_in")
 }
 

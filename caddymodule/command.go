@@ -28,7 +28,7 @@ func init() {
 		Short: "Commands of the sign-in gate",
 		Long:  "Commands of the sign-in gate of a client portal.",
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(secretCommand(), keysCommand(), pinCommand(), unlockCommand(), mailCommand(), pluginCommand(), clientsCommand(), doctorCommand())
+			cmd.AddCommand(secretCommand(), keysCommand(), pinCommand(), unlockCommand(), mailCommand(), pluginCommand(), clientsCommand(), doctorCommand(), auditCommand())
 		},
 	})
 }

@@ -66,6 +66,9 @@ type Gate struct {
 
 	// How often things may be done.
 	Limits Limits `json:"limits,omitzero"`
+
+	// Where the audit log is kept on disk.
+	Audit Audit `json:"audit,omitzero"`
 }
 
 // Practice is who runs the portal, as the pages and mails present it. It must

@@ -43,6 +43,9 @@ func (g *Gate) resolve(ctx caddy.Context, name string) (*gate.Config, error) {
 	if c.Limits, err = g.Limits.rates(); err != nil {
 		return nil, err
 	}
+	if c.Audit, err = g.auditFiles(name); err != nil {
+		return nil, err
+	}
 	if c.Methods, err = g.loadMethods(ctx); err != nil {
 		return nil, err
 	}

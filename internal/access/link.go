@@ -105,6 +105,7 @@ func (r *Record) AddLink(now time.Time, l Link) State {
 	}
 	l.Epoch = r.epoch
 	r.Links = append(r.Links, l)
+	r.event(now, "link_made", "")
 	return Live
 }
 

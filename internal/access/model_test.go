@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -172,10 +173,24 @@ func (m *model) step(did string, f func(r *Record) bool) {
 	if m.data == nil {
 		r.Bind(m.now, "client", addresses[m.bound])
 	}
+	if m.chance(2) || len(r.Events) > 4 || len(m.data) > MaxSize-512 {
+		r.Moved(r.Events) // as whoever keeps records does, at the latest when there is no room
+	}
 	if !f(r) && m.rnd.IntN(4) > 0 {
 		return
 	}
+	var waiting []Event
+	for _, e := range r.Events {
+		if !e.lesser() {
+			waiting = append(waiting, e)
+		}
+	}
 	m.data, m.expires = r.Encode(m.now)
+	for _, e := range waiting {
+		if !slices.Contains(r.Events, e) {
+			m.failf("event %d (%s) is gone", e.N, e.What)
+		}
+	}
 	m.written()
 	m.check()
 }
@@ -334,8 +349,8 @@ func (m *model) check() {
 			m.failf("BoundTo(address %d) = %t, want %t", i, got, want)
 		}
 	}
-	if len(m.data) > MaxSize+r.told() || len(r.Links) > 3 || len(r.Sessions) > 20 || len(r.Live(m.now, m.lt)) > 20 ||
-		len(r.Known) > 10 || len(r.Past) > 16 || len(r.Events) > MaxEvents {
+	if len(m.data) > MaxSize || len(r.Links) > 3 || len(r.Sessions) > 20 || len(r.Live(m.now, m.lt)) > 20 ||
+		len(r.Known) > 10 || len(r.Past) > 16 || len(r.Events) > 12 {
 		m.failf("too much: %d bytes, %d links, %d sessions, %d known, %d past, %d events",
 			len(m.data), len(r.Links), len(r.Sessions), len(r.Known), len(r.Past), len(r.Events))
 	}

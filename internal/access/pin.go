@@ -61,7 +61,7 @@ func (r *Record) AddPIN(now time.Time, p PIN) {
 	r.retirePIN(now, NewerAsked)
 	p.Made, p.Tries, p.Epoch = now.Unix(), 0, r.epoch
 	r.pins().Live = &p
-	r.event(now, "pin_made", "pin")
+	r.event(now, "pin_issued", "pin")
 }
 
 // LivePIN returns the PIN that works, if there is one. Whether it may still be

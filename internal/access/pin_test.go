@@ -57,13 +57,18 @@ func TestPINIsVoid(t *testing.T) {
 // with it the count of guesses: it must see that the record is newer. A record
 // without PINs is written so that it can.
 func TestPINVersion(t *testing.T) {
-	plain, _ := record(1).Encode(start)
+	moved := func(r *Record) *Record { r.Moved(r.Events); return r }
+	plain, _ := moved(record(1)).Encode(start)
 	if r, err := Decode(plain); err != nil || r.Version != 1 {
 		t.Errorf("a record without PINs has version %d, %v", r.Version, err)
 	}
-	with, _ := pinned("042137").Encode(start)
+	with, _ := moved(pinned("042137")).Encode(start)
 	if r, err := Decode(with); err != nil || r.Version != 2 {
 		t.Errorf("one with a PIN has version %d, %v", r.Version, err)
+	}
+	waits, _ := record(1).Encode(start)
+	if r, err := Decode(waits); err != nil || r.Version != 3 {
+		t.Errorf("one with an event that waits has version %d, %v", r.Version, err)
 	}
 }
 

@@ -38,13 +38,13 @@ const (
 	maxSessions = 20   // live at once; one more ends the oldest
 	maxKnown    = 10   // browsers; one more is known in place of the oldest
 	maxPast     = 16   // links remembered
+	maxEvents   = 8    // that wait to be moved to the audit log
 	maxReturn   = 512  // bytes of a link's return path
 	maxKind     = 40   // bytes that name a browser, or a method
-	MaxSize     = 4096 // bytes, encoded, without events
+	MaxSize     = 4096 // bytes, encoded
 
 	pastLife  = 90 * 24 * time.Hour  // how long a link's fate is told
 	knownLife = 180 * 24 * time.Hour // since the browser's last sign-in
-	eventLife = 90 * 24 * time.Hour  // how long an event waits to be moved
 	endedLife = 24 * time.Hour       // how long an ended session can say why
 
 	// repeatLife is how long the browser that used a link may ask again for
@@ -60,10 +60,11 @@ const (
 	WrongCodes = 100
 )
 
-// version is the format of an encoded record: 2 has PINs, accounts and complaints.
-// A record that has none is written as the format before, for gates that know no
-// other. They must not write the rest, or they would drop what was counted.
-const version = 2
+// version is the format of an encoded record: 2 has PINs, accounts and complaints,
+// and 3 events that wait to be moved. A record that has none is written as the
+// format before, for gates that know no other. They must not write the rest, or
+// they would drop what was counted, or what happened.
+const version = 3
 
 // ErrNewer is returned by Decode if the record was written by a later version
 // of this program. It must then be left as it is.
@@ -109,14 +110,14 @@ type Record struct {
 	Spam Hash `json:"u,omitempty"`
 	// Subjects are the client's accounts at other places, one for each method.
 	Subjects []Subject `json:"o,omitempty"`
-	// Events are what happened and was not moved to the audit chain yet, each
-	// written with the change it tells of.
+	// Events are what happened and is not in the audit log yet, each written with
+	// the change it tells of; Told counts all there ever were. See Moved.
 	Events []Event `json:"e,omitempty"`
-	// Told numbers the events: it is that of the newest ever.
-	Told int64 `json:"q,omitempty"`
+	Told   int64   `json:"en,omitempty"`
 
-	epoch string // of the store: see Fence
-	actor Actor  // who is at it: see Attribute
+	epoch   string // of the store: see Fence
+	cause   Cause  // see Because
+	crowded bool   // see Crowded
 }
 
 // Link is an emailed link that works. Times are Unix seconds, here and in the
@@ -162,31 +163,6 @@ type Past struct {
 	PIN bool `json:"i,omitempty"`
 }
 
-// Event is one thing that happened.
-type Event struct {
-	// N tells the events of a record apart.
-	N      int64  `json:"n"`
-	At     int64  `json:"t"`
-	What   string `json:"w"`
-	Method string `json:"m,omitempty"`
-	Actor
-}
-
-// Actor is who does something, for the events that tell of it. The zero Actor
-// is the client, from nowhere.
-type Actor struct {
-	// By is the id of one of the staff, or "operator".
-	By string `json:"b,omitempty"`
-	// From is the network address that it is done from.
-	From string `json:"f,omitempty"`
-	// Note is what staff have to say about it.
-	Note string `json:"o,omitempty"`
-}
-
-// MaxEvents is how many events a record holds at most. They are to be moved
-// before there are so many; of those that nobody moves the oldest go.
-const MaxEvents = 16
-
 // State is what is so with a link. Its text is the stem of the catalogue keys
 // that tell it to people.
 type State string
@@ -227,10 +203,14 @@ func Decode(data []byte) (*Record, error) {
 // forgotten at now, and says when the rest may be: the zero time is never.
 func (r *Record) Encode(now time.Time) (data []byte, expires time.Time) {
 	r.prune(now)
-	if r.Version = version; r.PINs == nil && r.Spam == "" && r.Subjects == nil {
-		r.Version--
-	}
+	r.crowded = r.spareEvents(maxEvents)
 	for {
+		switch r.Version = 1; {
+		case len(r.Events) > 0:
+			r.Version = version
+		case r.PINs != nil || r.Spam != "" || r.Subjects != nil:
+			r.Version = 2
+		}
 		// A path is full of "&", which json.Marshal makes six bytes of.
 		var b bytes.Buffer
 		e := json.NewEncoder(&b)
@@ -238,34 +218,23 @@ func (r *Record) Encode(now time.Time) (data []byte, expires time.Time) {
 		if err := e.Encode(r); err != nil {
 			panic("access: " + err.Error()) // plain data always encodes
 		}
-		if b.Len() <= MaxSize+r.told() {
+		if b.Len() <= MaxSize {
 			return b.Bytes(), r.expires()
 		}
+		r.crowded = true
 		r.shrink(now)
 	}
 }
 
-// told returns how much of the encoded record events are. They are not counted:
-// they stay for seconds, and none is given up for want of room.
-func (r *Record) told() int {
-	if len(r.Events) == 0 {
-		return 0
-	}
-	b, err := json.Marshal(r.Events)
-	if err != nil {
-		panic("access: " + err.Error()) // plain data always encodes
-	}
-	return len(`"e":,`) + len(b)
-}
-
-// shrink gives up the least important thing: what became of old links and
-// sessions, where links lead, and only then the oldest session or link. Asking
-// for links, which anybody can, comes to no session's end.
+// shrink gives up the least important thing: what was refused, what became of
+// old links and sessions, where links lead, and only then the oldest session
+// or link. Asking for links, which anybody can, comes to no session's end.
 func (r *Record) shrink(now time.Time) {
 	ended := slices.IndexFunc(r.Sessions, func(s Session) bool { return s.Ended != 0 })
 	past := slices.IndexFunc(r.Past, func(p Past) bool { return p.ReturnTo != "" })
 	link := slices.IndexFunc(r.Links, func(l Link) bool { return l.ReturnTo != "" })
 	switch {
+	case r.spareEvents(len(r.Events) - 1):
 	case len(r.Past) > 4:
 		r.forget(1)
 	case ended >= 0:
@@ -279,18 +248,15 @@ func (r *Record) shrink(now time.Time) {
 	case len(r.Links) > 1:
 		r.retire(now, 0, NewerAsked)
 	default: // nothing that the rules make; fail closed
-		*r = Record{
-			Version: r.Version, Forgot: now.Unix(), WrongCodes: r.WrongCodes, PINs: r.PINs, Spam: r.Spam, Subjects: r.Subjects,
-			Told: r.Told,
-		}
+		*r = Record{Version: r.Version, Forgot: now.Unix(), WrongCodes: r.WrongCodes, PINs: r.PINs, Spam: r.Spam, Subjects: r.Subjects, Told: r.Told, crowded: true}
 	}
 }
 
 // expires is when nothing in the record counts any more.
 func (r *Record) expires() time.Time {
-	if r.WrongCodes > 0 || r.PINs != nil && r.PINs.Row > 0 || r.Spam != "" || r.Subjects != nil {
+	if r.WrongCodes > 0 || r.PINs != nil && r.PINs.Row > 0 || r.Spam != "" || r.Subjects != nil || len(r.Events) > 0 {
 		// Neither a count of failures nor a complaint is forgotten by waiting,
-		// nor whose an account is.
+		// nor whose an account is, nor what happened.
 		return time.Time{}
 	}
 	last := r.Forgot + secs(pastLife)
@@ -311,9 +277,6 @@ func (r *Record) expires() time.Time {
 	}
 	for _, s := range r.Sessions {
 		last = max(last, s.Dead, s.Ended+secs(endedLife))
-	}
-	for _, e := range r.Events {
-		last = max(last, e.At+secs(eventLife))
 	}
 	return time.Unix(last+1, 0)
 }
@@ -347,7 +310,6 @@ func (r *Record) prune(now time.Time) {
 	if c := r.PINs; c != nil && c.Live == nil && c.Row == 0 && c.newDay(now) {
 		r.PINs = nil
 	}
-	r.Events = newest(r.Events, MaxEvents)
 }
 
 func (r *Record) remember(p Past) {
@@ -363,22 +325,6 @@ func (r *Record) forget(n int) {
 		r.Forgot = max(r.Forgot, r.Past[0].At)
 		r.Past = r.Past[1:]
 	}
-}
-
-func (r *Record) event(now time.Time, what, method string) {
-	r.Told++
-	r.Events = append(r.Events, Event{N: r.Told, At: now.Unix(), What: what, Method: method, Actor: r.actor})
-}
-
-// Attribute says who makes the changes that follow.
-func (r *Record) Attribute(a Actor) { r.actor = a }
-
-// Moved drops the events up to the one with this number, which are in the audit
-// chain, and reports whether there were any.
-func (r *Record) Moved(upTo int64) bool {
-	before := len(r.Events)
-	r.Events = keep(r.Events, func(e Event) bool { return e.N > upTo })
-	return len(r.Events) < before
 }
 
 // clip keeps what people read of a string within n bytes.

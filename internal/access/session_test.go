@@ -141,6 +141,7 @@ func signIns(r *Record, n int, shared bool) {
 		in := press(i, "a")
 		in.Session, in.Browser, in.Shared = name("session", i), name("browser", i), shared
 		r.Redeem(now, in)
+		r.Moved(r.Events)
 	}
 }
 

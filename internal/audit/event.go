@@ -9,12 +9,7 @@
 // named by their ids.
 package audit
 
-import (
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
-	"time"
-)
+import "time"
 
 // Event is one thing that happened.
 type Event struct {
@@ -52,41 +47,4 @@ type Filter struct {
 	Cursor string
 	// Limit is how many are wanted at most; 0 is 50, and more than 500 is 500.
 	Limit int
-}
-
-// Most is how many events are wanted at most.
-func (f Filter) Most() int {
-	if f.Limit <= 0 {
-		return 50
-	}
-	return min(f.Limit, 500)
-}
-
-// Picks reports whether f picks e.
-func (f Filter) Picks(e Event) bool {
-	switch {
-	case f.Client != "" && e.Client != f.Client,
-		f.By != "" && e.By != f.By,
-		f.What != "" && e.What != f.What,
-		!f.Since.IsZero() && e.At.Before(f.Since),
-		!f.Until.IsZero() && !e.At.Before(f.Until):
-		return false
-	}
-	return true
-}
-
-// hash returns what Hash is to be: SHA-256 of every other field, each with its
-// length before it, so that nothing can be moved from one field to the next.
-func (e Event) hash() string {
-	h := sha256.New()
-	put := func(s string) {
-		h.Write(binary.AppendUvarint(nil, uint64(len(s))))
-		h.Write([]byte(s))
-	}
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(e.Seq)))
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(e.At.UnixNano())))
-	for _, s := range []string{e.Prev, e.ID, e.What, e.Client, e.By, e.From, e.Method, e.Outcome, e.Note} {
-		put(s)
-	}
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }

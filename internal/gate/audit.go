@@ -10,8 +10,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/portalgate/portalgate/internal/access"
-	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/store"
 )
 
@@ -32,28 +30,6 @@ func (v *visit) audit(what string, fields ...zap.Field) {
 func (rt *Runtime) audit(c *Config, what string, fields ...zap.Field) {
 	rt.meter.event(what, fields)
 	c.Log.Named("audit").Info(what, fields...)
-}
-
-// witness is audit for what is told of a client on file although it changed
-// nothing: a wrong code, say. It goes to the audit chain too. What did change the
-// client's record is written there with the change.
-func (v *visit) witness(what, client string, fields ...zap.Field) {
-	v.audit(what, append(fields, zap.String("client", client))...)
-	v.eng.witness(what, client, access.Actor{From: v.front.IP.String()}, fields)
-}
-
-// witness hands an event to the audit chain.
-func (e *engine) witness(what, client string, by access.Actor, fields []zap.Field) {
-	ev := audit.Event{What: what, Client: client, By: by.By, From: by.From, Note: by.Note}
-	for _, f := range fields {
-		switch f.Key {
-		case "because":
-			ev.Outcome = f.String
-		case "method":
-			ev.Method = f.String
-		}
-	}
-	e.records.Loose(ev)
 }
 
 func ignoreNotFound(err error) error {

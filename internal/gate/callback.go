@@ -227,6 +227,7 @@ func (v *visit) finish(m Method, f *flow, switching bool) {
 	case state == access.Unproved:
 		v.noMatch(m, f, "mailbox")
 	case state == access.OtherAccount:
+		v.tried(client.ID, "account_refused", m.Name, "account")
 		v.refused(m, f, "account", "account", zap.String("client", client.ID))
 	case state != access.Live:
 		v.jar.endFlow(v.w, f)

@@ -294,6 +294,7 @@ func (v *visit) countWrongCode(a *asked) {
 		}
 		r.Bind(now, c.ID, bound)
 		r.WrongCode(now)
+		r.Refused(now, "code_wrong", "magic_link", "wrong")
 		off = r.CodesOff()
 		return nil
 	})
@@ -302,7 +303,7 @@ func (v *visit) countWrongCode(a *asked) {
 		return
 	}
 	if c.ID != "" {
-		v.witness("code_wrong", c.ID, zap.Bool("codes_off", off))
+		v.audit("code_wrong", zap.String("client", c.ID), zap.Bool("codes_off", off))
 	} else {
 		v.audit("code_wrong")
 	}

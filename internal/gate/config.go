@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/limit"
 	"github.com/portalgate/portalgate/internal/mail"
@@ -63,12 +64,10 @@ type Config struct {
 	// Reports reads what the mail service tells at <path>/mailgun of mails; nil
 	// is that there is no such address.
 	Reports mail.Reporter
-	// Journal is the directory for what happened longer ago than a store keeps,
-	// and JournalKeep how long it is kept there. With an empty Journal nothing is
-	// kept longer than audit.Life.
-	Journal     string
-	JournalKeep time.Duration
-	Log         *zap.Logger
+	// Audit is where the audit log goes on disk; nil keeps it in the store only,
+	// for 90 days.
+	Audit *audit.Files
+	Log   *zap.Logger
 }
 
 // Limits are the rates that an operator may set (DESIGN section 6).

@@ -95,7 +95,7 @@ func (rt *Runtime) ImportClients(ctx context.Context, r io.Reader, dryRun bool, 
 // foretell writes down whom an import is about to change.
 func (e *engine) foretell(ctx context.Context, now time.Time, changes []csv.Change, by string) error {
 	var events []audit.Event
-	from := session.ActorIn(ctx).From
+	from := session.CauseIn(ctx).From
 	for _, ch := range changes {
 		if !ch.New() && !ch.Same() {
 			events = append(events, audit.Event{
@@ -103,8 +103,8 @@ func (e *engine) foretell(ctx context.Context, now time.Time, changes []csv.Chan
 			})
 		}
 	}
-	for some := range slices.Chunk(events, journalBatch) {
-		if err := e.events.Append(ctx, some...); err != nil {
+	for some := range slices.Chunk(events, 1000) {
+		if err := e.chain.Append(ctx, some...); err != nil {
 			return err
 		}
 	}

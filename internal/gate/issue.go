@@ -104,7 +104,7 @@ func (rt *Runtime) IssuePIN(ctx context.Context, o PINOrder) (IssuedPIN, error) 
 		}
 	}
 	var expires time.Time
-	ctx = session.Acting(ctx, access.Actor{By: o.By, Note: o.VerifiedBy})
+	ctx = session.Acting(ctx, access.Cause{By: o.By, Note: o.VerifiedBy})
 	err = e.records.Update(ctx, tag, func(now time.Time, r *access.Record) error {
 		r.Bind(now, who.ID, e.records.Address(at))
 		if r.PINsClosed(now) {
@@ -184,7 +184,7 @@ func (rt *Runtime) change(ctx context.Context, client, what, by string, do func(
 		return err
 	}
 	changed := false
-	ctx = session.Acting(ctx, access.Actor{By: by})
+	ctx = session.Acting(ctx, access.Cause{By: by})
 	err = e.records.Update(ctx, e.records.Tag(who.ID), func(now time.Time, r *access.Record) error {
 		if changed = do(now, r); !changed {
 			return store.ErrUnchanged

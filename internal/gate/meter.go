@@ -133,8 +133,8 @@ func newMeter(rt *Runtime) *meter {
 		}
 		return 0
 	})
-	gauge("audit_waiting", "Clients with events, and events of none, that are not in the audit chain yet.", func(e *engine) float64 {
-		return float64(e.records.Unmoved())
+	gauge("audit_waiting", "Clients with events that are not in the audit log yet.", func(e *engine) float64 {
+		return float64(e.records.Waiting())
 	})
 	gauge("open_streams", "WebSockets and event streams that are open.", func(e *engine) float64 {
 		open, _ := e.records.Streams()

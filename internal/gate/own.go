@@ -64,7 +64,7 @@ func (v *visit) storeless() bool {
 // own serves one of the gate's own addresses.
 func (v *visit) own() {
 	rt := v.routes[v.path]
-	v.r = v.r.WithContext(session.Acting(v.r.Context(), access.Actor{From: v.front.IP.String()}))
+	v.r = v.r.WithContext(session.Acting(v.r.Context(), access.Cause{From: v.front.IP.String()}))
 	switch {
 	case v.eng == nil && !v.storeless():
 		v.unknown(errClosed)

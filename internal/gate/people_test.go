@@ -41,8 +41,7 @@ func (w *world) record(client string) *access.Record {
 // record has to tell is there.
 func (w *world) lastEvent(client string) audit.Event {
 	w.t.Helper()
-	records := w.rt.eng.Load().records
-	w.until("events are moved", func() bool { return records.Unmoved() == 0 })
+	w.rt.keepEvents(context.Background(), w.rt.eng.Load())
 	events, _, err := w.rt.Events(context.Background(), audit.Filter{Client: client, Limit: 1})
 	if err != nil || len(events) == 0 {
 		w.t.Fatalf("no event of %s: %v", client, err)

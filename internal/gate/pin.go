@@ -200,11 +200,12 @@ func (v *visit) reserveGuess(ctx context.Context, to address.Address, e *entry) 
 
 // auditWrongPIN tells of a guess that let nobody in.
 func (v *visit) auditWrongPIN(client string) {
+	v.tried(client, "pin_wrong", pinMethod, "wrong")
 	if client == "" {
 		v.audit("pin_wrong")
 		return
 	}
-	v.witness("pin_wrong", client)
+	v.audit("pin_wrong", zap.String("client", client))
 }
 
 // noPIN is the one answer to whatever lets nobody in.

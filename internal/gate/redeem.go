@@ -119,6 +119,7 @@ func (v *visit) signIn(f *flow, o opened, in access.Redemption, typed access.Has
 		redeem: func(now time.Time, r *access.Record, in access.Redemption) (access.Session, bool, access.State, error) {
 			if l, live, _ := r.Look(now, in.Link); in.Typed && live == access.Live && l.Wrong < access.WrongAddresses && typed != o.bound {
 				r.WrongAddress(now, in.Link)
+				r.Refused(now, "link_wrong_address", in.Method, "address")
 				o.link, _, _ = r.Look(now, in.Link)
 				return access.Session{}, false, mismatch, nil
 			}
@@ -133,16 +134,18 @@ func (v *visit) signIn(f *flow, o opened, in access.Redemption, typed access.Has
 	case err != nil:
 		v.unknown(err)
 	case state == access.Closed && in.Code:
-		v.witness("code_refused", o.client.ID, zap.String("because", "off"))
+		v.audit("code_refused", zap.String("client", o.client.ID), zap.String("because", "off"))
+		v.tried(o.client.ID, "code_refused", in.Method, "off")
 		v.wrongCode()
 	case state == mismatch:
-		v.witness("link_wrong_address", o.client.ID)
+		v.audit("link_wrong_address", zap.String("client", o.client.ID))
 		v.show(v.pageOf(o, "open.new.wrong"))
 	case state == access.Closed:
 		o.link.Wrong = access.WrongAddresses
 		v.show(v.pageOf(o, ""))
 	case state != access.Live:
-		v.witness("link_refused", o.client.ID, zap.String("because", string(state)))
+		v.audit("link_refused", zap.String("client", o.client.ID), zap.String("because", string(state)))
+		v.tried(o.client.ID, "link_refused", in.Method, string(state))
 		o.state = state
 		v.show(v.deadLinkPage(o))
 	default:

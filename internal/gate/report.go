@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/mail"
 	"github.com/portalgate/portalgate/internal/store"
 )
@@ -103,9 +104,8 @@ func (v *visit) note(r mail.Report) error {
 		})
 	}
 	if err == nil && news {
-		because := zap.String("because", r.Reason)
-		v.rt.audit(v.Config, "mail_"+string(r.Fate), zap.String("client", client), because)
-		v.eng.witness("mail_"+string(r.Fate), client, access.Actor{}, []zap.Field{because})
+		v.eng.told(v.rt, audit.Event{What: "mail_" + string(r.Fate), Client: client, Note: r.Reason})
+		v.rt.audit(v.Config, "mail_"+string(r.Fate), zap.String("client", client), zap.String("because", r.Reason))
 	}
 	return err
 }

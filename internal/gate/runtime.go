@@ -53,6 +53,7 @@ type Runtime struct {
 	mailServer mailServer
 	skew       atomic.Int64 // by how much the store's clock is ahead: see now
 	circled    Hourly       // when a visit was last said to have gone round in a circle
+	unkept     Hourly       // when the audit log was last said not to be kept
 
 	// err and retryAt are guarded by opening: why the store could not be
 	// opened, and when to try again.
@@ -75,9 +76,9 @@ type engine struct {
 	backend store.Backend
 	records *session.Records
 	ring    *assertion.Ring
+	chain   *audit.Chain
 	keys    keys
 	pins    *stretcher
-	events  *audit.Chain
 	floor   int64                 // what was made before it, in Unix seconds, does not count
 	wake    chan struct{}         // tells the worker that mail was queued
 	unfit   atomic.Pointer[error] // why nobody can sign in; of nil if they can, and never nil itself
@@ -214,10 +215,11 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 	run, stop := context.WithCancel(context.Background())
 	k := newKeys(root)
 	e := &engine{
-		backend: sealed, ring: ring, keys: k, pins: newStretcher(k.pin, rt.o.PIN), stop: stop,
+		backend: sealed, ring: ring, chain: audit.New(sealed, nil), keys: k, pins: newStretcher(k.pin, rt.o.PIN), stop: stop,
 		records: session.New(sealed, root, rt.now, time.Unix(floor, 0)), floor: floor,
-		wake: make(chan struct{}, 1), events: audit.NewChain(sealed),
+		wake: make(chan struct{}, 1),
 	}
+	e.records.Keep(e.chain)
 	feed := store.FeedOf(backend)
 	rt.list.Open(sealed, root, feed != nil, rt.now)
 	if feed != nil { // other gates are on this store
@@ -227,10 +229,10 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 			_ = feed.Watch(run, func(key string) { rt.changed(run, e, key) }) // it ends when run does
 		})
 	}
-	e.records.Tell(e.events)
 	e.unfit.Store(&unfit)
 	e.workers.Go(func() { every(run, 10*time.Second, func() { rt.keepFit(run, e, backend, said) }) })
 	e.workers.Go(func() { e.records.Run(run) })
+	e.workers.Go(func() { rt.runEvents(run, e) })
 	e.workers.Go(func() { rt.deliver(run, e, store.Fresh, freshHands) })
 	e.workers.Go(func() { rt.deliver(run, e, store.Again, againHands) })
 	// The keys seldom change, but where another gate replaces them because they
@@ -238,8 +240,6 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 	e.workers.Go(func() { every(run, time.Minute, func() { rt.rotate(run, e) }) })
 	e.workers.Go(func() { every(run, time.Second, func() { rt.sweep(run, e) }) })
 	e.workers.Go(func() { every(run, time.Minute, func() { rt.raiseMark(run, sealed) }) })
-	e.workers.Go(func() { rt.keepJournal(run, e) })
-	e.workers.Go(func() { rt.moveOld(run, e) })
 	return e, nil
 }
 

@@ -184,7 +184,8 @@ func (v *visit) stop() {
 		}
 		typed, _ := address.Parse(p.Get("email"))
 		if !d.Allowed || v.eng.records.Address(typed) != o.bound {
-			v.witness("link_wrong_address", o.client.ID, zap.String("by", "stop"))
+			v.audit("link_wrong_address", zap.String("client", o.client.ID), zap.String("by", "stop"))
+			v.tried(o.client.ID, "link_stopped", "", "address")
 			v.show(v.stopPage(o, "open.new.wrong"))
 			return
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/mail"
 	"github.com/portalgate/portalgate/internal/session"
@@ -154,7 +155,12 @@ func (rt *Runtime) work(running context.Context, e *engine, it store.Item) {
 		if result.fate != "" && result.fate != mail.Withheld && result.client != "" {
 			rt.mailServer.tell(c, rt.o.Now(), nil)
 		}
-		rt.finished(e, c, result)
+		rt.finished(c, result)
+		ev := audit.Event{What: result.what + "_" + string(result.fate), Client: result.client, Note: result.reason}
+		if result.fate == "" {
+			ev.Client = "" // nothing was sent to anybody
+		}
+		e.told(rt, ev)
 		err = e.backend.Done(ctx, it.ID)
 	}
 	if err != nil && !closed {
@@ -164,18 +170,15 @@ func (rt *Runtime) work(running context.Context, e *engine, it store.Item) {
 
 // finished tells what became of a mail, which is also the client's when there
 // was none to send.
-func (rt *Runtime) finished(e *engine, c *Config, r came) {
-	what := r.what + "_" + string(r.fate)
-	if r.client == "" || r.fate == "" {
-		what = r.what + "_not_sent"
-	}
+func (rt *Runtime) finished(c *Config, r came) {
 	fields := []zap.Field{zap.String("client", r.client)}
-	if r.reason != "" {
-		fields = append(fields, zap.String("because", r.reason))
-	}
-	rt.audit(c, what, fields...)
-	if r.client != "" {
-		e.witness(what, r.client, access.Actor{}, fields)
+	switch {
+	case r.client == "" || r.fate == "":
+		rt.audit(c, r.what+"_not_sent", fields...)
+	case r.reason != "":
+		rt.audit(c, r.what+"_"+string(r.fate), append(fields, zap.String("because", r.reason))...)
+	default:
+		rt.audit(c, r.what+"_"+string(r.fate), fields...)
 	}
 }
 

@@ -63,7 +63,6 @@ func New(st store.Store, root *seal.Root, now func() time.Time, floor time.Time)
 		tagKey: root.Key("tag"), addrKey: root.Key("address"),
 		cache: newCache(now), later: make(chan job, 1024), looks: make(chan job, 1024), doubted: make(chan struct{}, 1),
 		seed: maphash.MakeSeed(), pending: make(map[string]bool),
-		moving: moving{woken: make(chan struct{}, 1), tags: make(map[string]told)},
 	}
 	for i := range rs.turns {
 		rs.turns[i] = make(chan struct{}, 1)
@@ -177,24 +176,31 @@ func (rs *Records) entry(ctx context.Context, tag string) (*entry, error) {
 // from f leaves the record as it was and is returned, except
 // store.ErrUnchanged, which leaves it and is not an error. Whoever gives up
 // while others are at the record gets store.ErrUnknown.
-//
-// What happens is written down with the change or the change is not made: a
-// record that is full of events has to tell them first.
 func (rs *Records) Update(ctx context.Context, tag string, f func(now time.Time, r *access.Record) error) error {
-	_, err := rs.update(ctx, tag, f)
-	if errors.Is(err, errFull) {
-		if err = rs.moveNow(ctx, tag); err == nil {
-			_, err = rs.update(ctx, tag, f)
+	for range 3 {
+		if _, err := rs.update(ctx, tag, f); !errors.Is(err, errCrowded) {
+			return err
+		}
+		if err := rs.makeRoom(ctx, tag); err != nil {
+			// The log is away. As long as no event is lost, nobody is kept out for it.
+			_, werr := rs.write(ctx, tag, f, (*access.Record).Overfull)
+			if errors.Is(werr, errCrowded) {
+				return errors.Join(werr, err)
+			}
+			return werr
 		}
 	}
-	if errors.Is(err, errFull) { // others are as quick
-		return fmt.Errorf("%w: %w", store.ErrUnknown, err)
-	}
-	return err
+	return errCrowded
 }
 
-// update is Update, and says in which epoch the record was.
+// update is Update for a record in which there is room, or errCrowded. It says in
+// which epoch the record was.
 func (rs *Records) update(ctx context.Context, tag string, f func(now time.Time, r *access.Record) error) (epoch string, err error) {
+	return rs.write(ctx, tag, f, (*access.Record).Crowded)
+}
+
+// write changes a record, unless events waited in it and it has no room for more.
+func (rs *Records) write(ctx context.Context, tag string, f func(now time.Time, r *access.Record) error, noRoom func(*access.Record) bool) (epoch string, err error) {
 	turn := rs.turns[maphash.String(rs.seed, tag)%uint64(len(rs.turns))]
 	select {
 	case turn <- struct{}{}:
@@ -213,17 +219,20 @@ func (rs *Records) update(ctx context.Context, tag string, f func(now time.Time,
 		if epoch != "" { // what is acknowledged may be lost
 			before = r.Standing()
 		}
-		r.Attribute(ActorIn(ctx))
+		r.Because(CauseIn(ctx))
+		waiting := len(r.Events) > 0
 		r.VoidBefore(now, rs.floor)
 		r.Fence(now, epoch)
-		held, told := len(r.Events), r.Told
 		if err := f(now, r); err != nil {
 			return store.Value{}, err
 		}
-		if len(r.Events) > access.MaxEvents && held > 0 && r.Told > told && rs.moving.ledger != nil && r.Client != "" {
-			return store.Value{}, errFull
+		if rs.moving.log == nil {
+			r.Events = nil
 		}
 		data, expires := r.Encode(now)
+		if waiting && noRoom(r) {
+			return store.Value{}, errCrowded
+		}
 		after = r
 		return store.Value{Data: data, Expires: expires}, nil
 	})
@@ -231,6 +240,9 @@ func (rs *Records) update(ctx context.Context, tag string, f func(now time.Time,
 	switch {
 	case err != nil:
 		rs.cache.drop(tag) // it may have been written all the same
+		if after != nil && len(after.Events) > 0 {
+			rs.moving.doubt(tag)
+		}
 		if after != nil && before != nil && errors.Is(err, store.ErrUnknown) {
 			rs.revoked(tag, epoch, after.RevokedSince(before).ButUsed())
 		}
@@ -238,7 +250,7 @@ func (rs *Records) update(ctx context.Context, tag string, f func(now time.Time,
 		if before != nil {
 			rs.revoked(tag, epoch, after.RevokedSince(before))
 		}
-		rs.happened(tag, after)
+		rs.moving.tell(tag, after)
 		after.Events = nil
 		rs.cache.put(tag, after, gen, asked)
 		rs.streams.settle(tag, after)

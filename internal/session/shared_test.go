@@ -222,7 +222,7 @@ func TestNewerRecordIsLeftAsItIs(t *testing.T) {
 		if err := json.Unmarshal(w.db.values[key(tag)].Data, &fields); err != nil {
 			t.Fatal(err)
 		}
-		fields["v"], fields["later"] = 3, "what only the newer one knows"
+		fields["v"], fields["later"] = 4, "what only the newer one knows"
 		newer, err := json.Marshal(fields)
 		if err != nil {
 			t.Fatal(err)

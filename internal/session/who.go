@@ -251,9 +251,6 @@ func (rs *Records) Run(ctx context.Context) {
 		running.Go(func() { rs.work(ctx, rs.looks) })
 	}
 	running.Go(func() { rs.guard(ctx) })
-	if rs.moving.ledger != nil {
-		running.Go(func() { rs.moveAll(ctx) })
-	}
 	running.Wait()
 }
 

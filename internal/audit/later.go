@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/portalgate/portalgate/internal/store"
+)
+
+// maxQueued bounds what waits in memory while the store is away.
+const maxQueued = 4096
+
+// Later appends an event within about a second. It is for what changes nothing, a
+// dead link that was refused or what became of a mail: while it waits it is in
+// memory only, and a process that is killed loses it. About nobody it is not kept,
+// but costs the same: see Pretend.
+func (c *Chain) Later(ev Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queued) >= maxQueued {
+		c.queued = c.queued[1:]
+		c.lost++
+	}
+	c.queued = append(c.queued, ev)
+}
+
+// Flush appends what Later was given. An error says that it waits on, or, once,
+// how many had no room.
+func (c *Chain) Flush(ctx context.Context) error {
+	c.mu.Lock()
+	events, lost := c.queued, c.lost
+	c.queued, c.lost = nil, 0
+	c.mu.Unlock()
+	if lost > 0 {
+		c.Later(Event{ID: fmt.Sprintf("lost-%d-%d", lost, time.Now().UnixNano()), At: time.Now(), What: "events_lost", By: "gate", Note: fmt.Sprintf("%d events had no room", lost)})
+	}
+	about := slices.DeleteFunc(slices.Clone(events), func(ev Event) bool { return ev.Client == "" && ev.By == "" })
+	var err error
+	switch {
+	case len(events) == 0:
+	case len(about) == 0:
+		err = c.Pretend(ctx)
+	default:
+		err = c.Append(ctx, about...)
+	}
+	if err != nil {
+		c.mu.Lock()
+		c.queued = append(events, c.queued...)
+		if over := len(c.queued) - maxQueued; over > 0 {
+			c.queued, c.lost = c.queued[over:], c.lost+over
+		}
+		c.mu.Unlock()
+	}
+	return err
+}
+
+// Roll closes a piece that is old enough, so that the store need not keep it
+// where nothing happens any more.
+func (c *Chain) Roll(ctx context.Context) error {
+	n, h, err := c.current(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = c.extend(ctx, n, h, nil)
+	return err
+}
+
+// Pretend writes to the store as appending does, and adds nothing: what is done
+// for somebody on file must not be told by its cost from what is done for nobody.
+func (c *Chain) Pretend(ctx context.Context) error {
+	return c.st.Update(ctx, "audit/nobody", func(now time.Time, _ store.Value) (store.Value, error) {
+		return store.Value{Data: encode(now.UnixMilli()), Expires: now.Add(segmentAge)}, nil
+	})
+}
