@@ -51,13 +51,15 @@ func newEntry(c directory.Client) entry {
 	return entry{&c, " " + words(c.Name) + "\n" + fold(c.Email) + "\n"}
 }
 
-func (x *Index) at(i int) entry {
-	start := 0
-	if i > 0 {
-		start = x.ends[i-1]
+// start returns where in the text a client's part begins.
+func (x *Index) start(i int) int {
+	if i == 0 {
+		return 0
 	}
-	return entry{x.clients[i], x.text[start:x.ends[i]]}
+	return x.ends[i-1]
 }
+
+func (x *Index) at(i int) entry { return entry{x.clients[i], x.text[x.start(i):x.ends[i]]} }
 
 func compare(a, b entry) int {
 	nameA, _, _ := strings.Cut(a.text, "\n")
@@ -94,27 +96,33 @@ func (x *Index) Change(gone, others []directory.Client) *Index {
 	y := &Index{clients: make([]*directory.Client, 0, n), ends: make([]int, 0, n)}
 	var text strings.Builder
 	text.Grow(len(x.text) + 64*len(fresh))
-	add := func(e entry) {
+	done := 0 // so many of x were taken over, or left out
+	copyTo := func(to int) {
+		if done < to {
+			start := x.start(done)
+			moved := text.Len() - start
+			text.WriteString(x.text[start:x.ends[to-1]])
+			y.clients = append(y.clients, x.clients[done:to]...)
+			for _, end := range x.ends[done:to] {
+				y.ends = append(y.ends, end+moved)
+			}
+			done = to
+		}
+	}
+	keep := func(to int) {
+		for len(out) > 0 && out[0] < to {
+			copyTo(out[0])
+			done, out = out[0]+1, out[1:]
+		}
+		copyTo(to)
+	}
+	for _, e := range fresh {
+		i, _ := x.place(e)
+		keep(i)
 		text.WriteString(e.text)
 		y.clients, y.ends = append(y.clients, e.Client), append(y.ends, text.Len())
 	}
-	keep := func(from, to int) {
-		for i := from; i < to; i++ {
-			if len(out) > 0 && out[0] == i {
-				out = out[1:]
-				continue
-			}
-			add(x.at(i))
-		}
-	}
-	done := 0
-	for _, e := range fresh {
-		i, _ := x.place(e)
-		keep(done, i)
-		add(e)
-		done = i
-	}
-	keep(done, len(x.clients))
+	keep(len(x.clients))
 	y.text = text.String()
 	return y
 }

@@ -39,7 +39,7 @@ func (m *matches) next(at int) int {
 	if m.needle == "" || at == len(m.clients) {
 		return at
 	}
-	for from := m.ends[at] - len(m.at(at).text); ; {
+	for from := m.start(at); ; {
 		i := strings.Index(m.text[from:], m.needle)
 		if i < 0 {
 			return len(m.clients)

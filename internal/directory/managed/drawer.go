@@ -81,6 +81,16 @@ func (d *drawer) client(id string) (directory.Client, bool) {
 	return directory.Client{}, false
 }
 
+// without returns the clients who are not in other just so.
+func (d *drawer) without(other *drawer) (clients []directory.Client) {
+	for _, k := range d.Clients {
+		if !slices.Contains(other.Clients, k) {
+			clients = append(clients, k.client())
+		}
+	}
+	return clients
+}
+
 // gone reports whether an id was somebody's.
 func (d *drawer) gone(id string) bool { return slices.Contains(d.Gone, id) }
 

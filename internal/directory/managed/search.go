@@ -72,14 +72,12 @@ func (m *Directory) current(ctx context.Context, p *place) (*index.Index, error)
 		if d == m.indexed[i] {
 			continue
 		}
-		if before := m.indexed[i]; before != nil {
-			for _, k := range before.Clients {
-				gone = append(gone, k.client())
-			}
+		before := m.indexed[i]
+		if before == nil {
+			before = &drawer{}
 		}
-		for _, k := range d.Clients {
-			fresh = append(fresh, k.client())
-		}
+		gone = append(gone, before.without(d)...)
+		fresh = append(fresh, d.without(before)...)
 		m.indexed[i] = d
 	}
 	if len(gone) > 0 || len(fresh) > 0 {
