@@ -98,15 +98,14 @@ func (rt *Runtime) note(c *Config, before *file.File, ids, added []string) {
 	}
 }
 
-// signsInBy returns the address by which a client may sign in; the zero one for
-// none.
+// signsInBy returns the address by which who has an id may sign in; the zero one
+// for none.
 func (rt *Runtime) signsInBy(list directory.Directory, id string) address.Address {
 	c, err := list.ByID(rt.life, id)
-	a, bad := address.Parse(c.Email)
-	if err != nil || bad != nil || !c.Access {
+	if err != nil {
 		return address.Address{}
 	}
-	return a
+	return signsInBy(c)
 }
 
 // settle makes the noted changes to the records, one after the other.

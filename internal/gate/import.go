@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/address"
 	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/directory"
@@ -50,7 +51,9 @@ type ImportReport struct {
 // clients who are not on it stay as they are. With anything bad in it nothing is
 // changed, and the report says what. by is who of the staff does it.
 //
-// What a change takes away is over before it is made, as with ChangeClient. An import that an error ended is finished by doing it again.
+// What a change takes away is over before it is made, as with ChangeClient, and of
+// another address the client is told at both. An import that an error ended is
+// finished by doing it again.
 func (rt *Runtime) ImportClients(ctx context.Context, r io.Reader, dryRun bool, by string) (ImportReport, error) {
 	e, c, err := rt.desk(ctx)
 	if err != nil {
@@ -77,7 +80,8 @@ func (rt *Runtime) ImportClients(ctx context.Context, r io.Reader, dryRun bool, 
 		if err := e.foretell(ctx, rt.now(), changes, by); err != nil {
 			return ImportReport{}, err
 		}
-		if err := e.take(ctx, list, changes); err != nil {
+		if err := rt.take(ctx, e, list, changes); err != nil {
+			rt.audit(c, "clients_import_broke_off", zap.String("by", by))
 			return ImportReport{}, err
 		}
 		report.Done, what = true, "clients_imported"
@@ -142,7 +146,12 @@ func count(changes []csv.Change) (r ImportReport) {
 
 // take makes the changes as AddClient and ChangeClient make one: what they take
 // away first, then the list, and then once more, for what was begun in between.
-func (e *engine) take(ctx context.Context, list directory.Bulk, changes []csv.Change) error {
+func (rt *Runtime) take(ctx context.Context, e *engine, list directory.Bulk, changes []csv.Change) error {
+	for _, ch := range changes {
+		if err := rt.announceMoved(ctx, e, ch.After.ID, signsInBy(ch.Before), signsInBy(ch.After)); err != nil {
+			return err
+		}
+	}
 	if err := e.withdraw(ctx, changes); err != nil {
 		return err
 	}
@@ -161,7 +170,28 @@ func (e *engine) take(ctx context.Context, list directory.Bulk, changes []csv.Ch
 	return fmt.Errorf("%w: %w", ErrImportMoved, err)
 }
 
-// withdraw takes away what the changes take away, of many clients at once.
+// signsInBy returns the address by which c may sign in; the zero one for none.
+func signsInBy(c directory.Client) address.Address {
+	a, err := address.Parse(c.Email)
+	if err != nil || !c.Access {
+		return address.Address{}
+	}
+	return a
+}
+
+// boundTo is the hash of the address to which a client's record is to be bound;
+// empty for who may not sign in.
+func (e *engine) boundTo(c directory.Client) access.Hash {
+	a := signsInBy(c)
+	if a == (address.Address{}) {
+		return ""
+	}
+	return e.records.Address(a)
+}
+
+// withdraw takes away what the changes take away, of many clients at once. Where
+// the access or the address is another, the record is bound to what holds from
+// then on.
 func (e *engine) withdraw(ctx context.Context, changes []csv.Change) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(16)
@@ -170,6 +200,8 @@ func (e *engine) withdraw(ctx context.Context, changes []csv.Change) error {
 		case ch.Same(), ch.New() && ch.After.ID == "": // then nobody has had the id
 		case ch.New():
 			g.Go(func() error { return e.records.Rebind(ctx, ch.After.ID, "") })
+		case ch.Moves(), ch.Before.Access != ch.After.Access:
+			g.Go(func() error { return e.records.Rebind(ctx, ch.After.ID, e.boundTo(ch.After)) })
 		default:
 			to, _ := address.Parse(ch.After.Email) // as it was read
 			take := e.withdrawal(ch.Before, ch.After, to)

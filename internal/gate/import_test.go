@@ -11,9 +11,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/redistest"
 	"github.com/portalgate/portalgate/internal/store"
+	"github.com/portalgate/portalgate/internal/store/redis"
 )
 
 func (w *world) importing(list string) ImportReport {
@@ -210,5 +213,53 @@ func TestE16_SharedMailboxIsOnePersons(t *testing.T) {
 	w.signIn("home@example.com")
 	if got := w.upstream(); len(got) == 0 || got[len(got)-1].Header.Get("Remote-User") != "c-1" {
 		t.Error("the mailbox opens another's portal")
+	}
+}
+
+// Whoever talks staff into a list with another address takes the portal over, so
+// the client is told of it at both, as of any other change of the address.
+func TestImportedAddressIsToldAtBoth(t *testing.T) {
+	w := newWorld(t, kept)
+	w.importing(sampleClients)
+	w.signIn("ada@example.com")
+	w.importing("id,email,name\nc-ada,countess@example.com,Ada Lovelace\nc-bob,bob2@example.com,Bob Stone\n")
+	w.clock.advance(movedWait + time.Second)
+	w.notices("ada@example.com", 1)
+	w.notices("countess@example.com", 1)
+	for _, m := range w.rt.Outbox().Messages() {
+		if strings.HasPrefix(m.To, "bob") {
+			t.Errorf("a mail to %s, who has never been here", m.To)
+		}
+	}
+}
+
+// What a list takes away at one gate is over at the other, which keeps copies of
+// the list and of the records: the clock stands, so only the feed can tell it.
+func TestImportActsOnEveryGate(t *testing.T) {
+	srv := redistest.Standalone(t)
+	c := &clock{}
+	c.t.Store(time.Now().UnixNano())
+	var gates []*world
+	for range 2 {
+		w := &world{clock: c, store: func() (store.Backend, error) {
+			return redis.Open(redis.Options{URL: srv.URL(), Prefix: "main"})
+		}}
+		w.begin(t, sampleClients, wide, kept)
+		gates = append(gates, w)
+	}
+	gates[0].importing(sampleClients)
+	ada, bob := gates[1].signIn("ada@example.com"), gates[1].signIn("bob@example.com")
+	gates[0].importing("id,email,name,portal_access\nc-ada,ada@example.com,Ada Lovelace,no\n")
+	redistest.Await(t, "the other gate knows", func() bool { return !ada.signedIn() })
+	if !bob.signedIn() {
+		t.Error("somebody else is signed out")
+	}
+	gates[0].importing("id,email,name,portal_access\nc-ada,ada@example.com,Ada Lovelace,yes\nc-new,new@example.com,New,yes\n")
+	redistest.Await(t, "the other gate knows who is new", func() bool {
+		on, err := gates[1].conf.Clients.ByID(t.Context(), "c-new")
+		return err == nil && on.Name == "New"
+	})
+	if ada.signedIn() {
+		t.Error("signed in again by what was withdrawn")
 	}
 }

@@ -28,8 +28,11 @@ func (c Change) Same() bool { return c.Before == c.After }
 // Ends reports whether what the client has signed in with ends with the change:
 // the address is another, or the access is withdrawn.
 func (c Change) Ends() bool {
-	return !c.New() && (c.Before.Access && !c.After.Access || canonical(c.Before) != canonical(c.After))
+	return !c.New() && (c.Before.Access && !c.After.Access || c.Moves())
 }
+
+// Moves reports whether the address is another.
+func (c Change) Moves() bool { return !c.New() && canonical(c.Before) != canonical(c.After) }
 
 // Plan says what becomes of who is on file if a list is taken. gone are the ids
 // that nobody may have again.
