@@ -48,12 +48,12 @@ func (w *world) atSize(where string) {
 		n, searches = 100_000, 1000
 	}
 	list := manyClients(n)
-	begun := time.Now()
 	imports := func(list string) ImportReport {
 		return patiently(t, func() (ImportReport, error) {
 			return w.rt.ImportClients(t.Context(), strings.NewReader(list), false, "desk")
 		})
 	}
+	before, begun := heap(), time.Now()
 	r := imports(list)
 	imported := time.Since(begun)
 	if r.Added+r.Same != n { // some may be the second try's
@@ -70,6 +70,7 @@ func (w *world) atSize(where string) {
 		return time.Since(begun)
 	}
 	first := search("nobody at all")
+	memory := int64(heap()) - int64(before)
 	var took, changed []time.Duration
 	for i := range searches {
 		took = append(took, search([]string{"a", "zoe m", "jurgen", "mail5", "mail77777@", "no such name", "müller-lü", ""}[i%8]))
@@ -109,8 +110,8 @@ func (w *world) atSize(where string) {
 		t.Errorf("import %v, search %v, after a change %v", imported, p99, changedP99)
 	}
 	ms := func(d time.Duration) time.Duration { return d.Round(time.Millisecond / 10) }
-	t.Logf("proof: %d managed clients, %s: import %v, search p50 %v, p99 %v (after a change p99 %v, the first after the import %v), export %v, the same import again %v",
-		n, where, ms(imported), ms(took[len(took)/2]), ms(p99), ms(changedP99), ms(first), ms(exported), ms(again))
+	t.Logf("proof: %d managed clients, %s: import %v, search p50 %v, p99 %v (after a change p99 %v, the first after the import %v), export %v, the same import again %v; %d MB of memory",
+		n, where, ms(imported), ms(took[len(took)/2]), ms(p99), ms(changedP99), ms(first), ms(exported), ms(again), memory>>20)
 }
 
 // patiently does something again while nobody can tell whether it was done: on a

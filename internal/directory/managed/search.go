@@ -5,6 +5,7 @@ package managed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -98,7 +99,7 @@ func (m *Directory) renew(ctx context.Context, p *place, life time.Duration) err
 		s.mu.Unlock()
 	}
 	return each(ctx, old, func(ctx context.Context, i int) error {
-		_, err := m.look(ctx, p, i, true)
+		_, err := m.lookOneOfMany(ctx, p, i)
 		return err
 	})
 }
@@ -138,8 +139,18 @@ func (m *Directory) everything(ctx context.Context, p *place) (all [drawers]*dra
 		numbers[i] = i
 	}
 	err = each(ctx, numbers, func(ctx context.Context, i int) (err error) {
-		all[i], err = m.look(ctx, p, i, true)
+		all[i], err = m.lookOneOfMany(ctx, p, i)
 		return err
 	})
 	return all, err
+}
+
+// lookOneOfMany returns a drawer as it is now. Of thousands that are read one after
+// the other, one may well be late; so it is asked for twice.
+func (m *Directory) lookOneOfMany(ctx context.Context, p *place, i int) (*drawer, error) {
+	d, err := m.look(ctx, p, i, true)
+	if errors.Is(err, store.ErrUnknown) && ctx.Err() == nil {
+		d, err = m.look(ctx, p, i, true)
+	}
+	return d, err
 }
