@@ -27,7 +27,7 @@ import (
 const asPlugin = "portalgate-test-plugin"
 
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == asPlugin {
+	if len(os.Args) > 2 && os.Args[1] == asPlugin {
 		be(os.Args[2])
 	}
 	if len(os.Args) == 3 && os.Args[1] == "portalgate-test-gate" {

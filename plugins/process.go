@@ -38,12 +38,17 @@ type Command struct {
 	// AMR is what a claim may say of how somebody proved who they are; the rest
 	// of what it says is left out. None is the default.
 	AMR []string
-	// Timeout is how long a call may take; 2 s if zero.
+	// Timeout is how long a call may take. If zero it is 2 s, and 10 min for a
+	// program that is attached to: whoever debugs takes their time.
 	Timeout time.Duration
 	// NoTLS leaves the socket between the two unencrypted, for a program that
 	// cannot do go-plugin's mutual TLS. The socket's folder is private all the
 	// same.
 	NoTLS bool
+	// Reattach, unless nil, is a program that runs already, in a debugger. It
+	// is not started: Path, Digest, Args, Env and NoTLS are without effect, so
+	// no checksum is checked and nothing is encrypted.
+	Reattach *Reattach
 }
 
 // Process is a sign-in method that runs as a program of its own. It starts the
@@ -75,7 +80,11 @@ type Process struct {
 
 // New makes a Process. It starts nothing.
 func New(c Command, log *zap.Logger) *Process {
-	if c.Timeout == 0 {
+	switch {
+	case c.Timeout != 0:
+	case c.Reattach != nil:
+		c.Timeout = 10 * time.Minute
+	default:
 		c.Timeout = 2 * time.Second
 	}
 	closing, end := context.WithCancel(context.Background())
@@ -267,7 +276,7 @@ func (p *Process) judge(ctx context.Context, r *run, err error) (gone bool) {
 		code := status.Code(err)
 		return code == codes.Unavailable || code == codes.Canceled && ctx.Err() == nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded) && status.Code(err) == codes.DeadlineExceeded:
-		if p.slow++; p.slow == tooSlow && p.run == r {
+		if p.slow++; p.slow == tooSlow && p.run == r && r.conn == nil {
 			p.log.Error("a plugin does not answer and is restarted", zap.Duration("within", p.cmd.Timeout))
 			p.setLocked(nil, nil)
 			r.kill()

@@ -39,8 +39,19 @@ type run struct {
 	info        Info
 	client      *goplugin.Client
 	child       atomic.Pointer[child]
+	// conn leads to a program that somebody else has started. There is neither
+	// a client nor a child then.
+	conn *grpc.ClientConn
 	// gone ends when the process has.
 	gone context.Context
+}
+
+// limits bound what a plugin can send.
+func limits() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
+		grpc.WithMaxHeaderListSize(16 << 10),
+	}
 }
 
 // begin starts the program, hands it its settings and asks what it is. It takes
@@ -71,16 +82,15 @@ func begin(ctx context.Context, c Command, at *place, said io.Writer) (*run, err
 		Stderr:           said,
 		SyncStdout:       said,
 		SyncStderr:       said,
-		GRPCDialOptions: []grpc.DialOption{
-			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
-			grpc.WithMaxHeaderListSize(16 << 10),
-			grpc.WithStreamInterceptor(noBroker),
-		},
+		GRPCDialOptions:  append(limits(), grpc.WithStreamInterceptor(noBroker)),
 	}
 	r.client = goplugin.NewClient(config)
 	// Whatever hangs below, hangs on the process.
 	unstick := context.AfterFunc(ctx, r.kill)
-	err := r.introduce(ctx, c)
+	err := r.meet()
+	if err == nil {
+		err = r.introduce(ctx, c)
+	}
 	if !unstick() && err == nil {
 		err = ctx.Err()
 	}
@@ -91,8 +101,8 @@ func begin(ctx context.Context, c Command, at *place, said io.Writer) (*run, err
 	return r, nil
 }
 
-// introduce is what is said at the beginning of a process's life.
-func (r *run) introduce(ctx context.Context, c Command) error {
+// meet waits for the program to listen, and connects to it.
+func (r *run) meet() error {
 	conn, err := r.client.Client()
 	if err != nil {
 		return fmt.Errorf("starting the plugin: %s", shortened(err))
@@ -103,6 +113,11 @@ func (r *run) introduce(ctx context.Context, c Command) error {
 	}
 	met := raw.(*met)
 	r.rpc, r.gone = met.rpc, met.gone
+	return nil
+}
+
+// introduce is what is said at the beginning of a process's life.
+func (r *run) introduce(ctx context.Context, c Command) error {
 	if _, err := r.rpc.Configure(ctx, &authv1.ConfigureRequest{ConfigJson: c.Config}); err != nil {
 		return fmt.Errorf("the plugin refuses its config: %s", shortened(err))
 	}
@@ -123,6 +138,10 @@ func (r *run) introduce(ctx context.Context, c Command) error {
 // end stops the process, kindly first. It takes at most stopWithin, and a little
 // longer where the process was killed.
 func (r *run) end() {
+	if r.conn != nil {
+		r.conn.Close()
+		return
+	}
 	done := make(chan struct{})
 	go func() { r.client.Kill(); close(done) }()
 	select {
@@ -136,7 +155,7 @@ func (r *run) end() {
 	}
 }
 
-// kill stops the process at once, if there is one.
+// kill stops the process at once, if there is one and it is ours.
 func (r *run) kill() {
 	if c := r.child.Load(); c != nil {
 		c.Kill(context.Background())

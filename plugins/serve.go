@@ -28,6 +28,9 @@ import (
 // Serve runs an authenticator as a plugin, and does not return. build is called
 // once, when the operator's settings have come: the block `config` of the
 // Caddyfile, read into a C. A setting that C does not know is refused.
+//
+// Started by hand with the argument --debug, in a debugger say, it prints what
+// `reattach` in the Caddyfile takes, and serves until it is interrupted.
 func Serve[C any](info Info, build func(context.Context, C) (providers.Authenticator, error)) {
 	s := &server{info: info, build: func(ctx context.Context, raw []byte) (providers.Authenticator, error) {
 		var config C
@@ -36,14 +39,22 @@ func Serve[C any](info Info, build func(context.Context, C) (providers.Authentic
 		}
 		return build(ctx, config)
 	}}
-	signal.Ignore(syscall.SIGTERM) // the gate says when to stop; systemd tells the whole group
-	go exitWithParent(os.Getppid())
-	goplugin.Serve(&goplugin.ServeConfig{
+	config := &goplugin.ServeConfig{
 		HandshakeConfig:  Handshake,
 		VersionedPlugins: map[int]goplugin.PluginSet{protocolVersion: {kind: &served{server: s}}},
 		GRPCServer:       goplugin.DefaultGRPCServer,
 		Logger:           hclog.NewNullLogger(),
-	})
+	}
+	if debugging() {
+		if err := debug(config); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	signal.Ignore(syscall.SIGTERM) // the gate says when to stop; systemd tells the whole group
+	go exitWithParent(os.Getppid())
+	goplugin.Serve(config)
 	os.Exit(0)
 }
 
