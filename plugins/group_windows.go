@@ -14,7 +14,7 @@ import (
 
 const noWaiting = 0
 
-func ownGroup(*exec.Cmd) {}
+func apart(*exec.Cmd, *User) {}
 
 func killGroup(pid int) {
 	if p, err := os.FindProcess(pid); err == nil {
@@ -31,4 +31,8 @@ func ownedByUsOrRoot(os.FileInfo) bool { return true }
 // An open file cannot be removed, which is lock enough.
 func lockFolder(dir string) (*os.File, error) { return os.Create(filepath.Join(dir, "lock")) }
 
-func abandoned(dir string, _ os.FileInfo) bool { return os.Remove(filepath.Join(dir, "lock")) == nil }
+func removeAbandoned(dir string, _ os.FileInfo) {
+	if os.Remove(filepath.Join(dir, "lock")) == nil {
+		os.RemoveAll(dir)
+	}
+}

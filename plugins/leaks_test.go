@@ -59,10 +59,14 @@ func TestG01_NothingIsLeft(t *testing.T) {
 	settle(t, "processes", 0, func() int { return children(t) })
 }
 
-// short is a temporary folder whose path leaves room for a socket's name.
+// short is a temporary folder whose path leaves room for a socket's name, and
+// through which other users may pass.
 func short(t *testing.T) string {
 	dir, err := os.MkdirTemp("/tmp", "pg")
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o711); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })

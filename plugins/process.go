@@ -31,6 +31,9 @@ type Command struct {
 	// Env is the program's whole environment, as NAME=value. It inherits
 	// nothing.
 	Env []string
+	// User is whom the program runs as. Nil is the gate's own user, but nobody
+	// (65534) if the gate is root: a plugin never is.
+	User *User
 	// Config is handed to the program, as a JSON object.
 	Config json.RawMessage
 	// Redirects are the origins to which the program may send a browser.
@@ -46,7 +49,7 @@ type Command struct {
 	// same.
 	NoTLS bool
 	// Reattach, unless nil, is a program that runs already, in a debugger. It
-	// is not started: Path, Digest, Args, Env and NoTLS are without effect, so
+	// is not started: Path, Digest, Args, Env, User and NoTLS are without effect, so
 	// no checksum is checked and nothing is encrypted.
 	Reattach *Reattach
 }

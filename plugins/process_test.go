@@ -90,7 +90,7 @@ func TestG01_CrashInEachPhase(t *testing.T) {
 	for _, phase := range []string{"configure", "describe", "start", "continue"} {
 		for _, how := range []string{"panic", "kill"} {
 			t.Run(phase+" "+how, func(t *testing.T) {
-				b := behaviour{In: map[string]string{phase: how}, Once: filepath.Join(t.TempDir(), "done")}
+				b := behaviour{In: map[string]string{phase: how}, Once: filepath.Join(theirs(t), "done")}
 				raw, _ := json.Marshal(b)
 				p := running(t, command(t, "well", string(raw)))
 				// One crash while serving costs nobody anything: the call is made
@@ -132,7 +132,7 @@ func TestG01_CrashLoop(t *testing.T) {
 func TestG02_Hang(t *testing.T) {
 	for _, how := range []string{"hang", "stop"} {
 		t.Run(how, func(t *testing.T) {
-			b := behaviour{In: map[string]string{"continue": how}, Once: filepath.Join(t.TempDir(), "done")}
+			b := behaviour{In: map[string]string{"continue": how}, Once: filepath.Join(theirs(t), "done")}
 			raw, _ := json.Marshal(b)
 			c := command(t, "well", string(raw))
 			c.Timeout = 500 * time.Millisecond

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Digest returns the SHA-256 of a plugin's file, as `sha256` in the Caddyfile
@@ -61,21 +62,31 @@ func checkFile(path string, info os.FileInfo) error {
 
 // place is a private folder that lives as long as a Process: the copy that is
 // executed, and the sockets.
+//
+// A plugin that runs as another user than the gate may enter the folder and run
+// the copy, and change neither.
 type place struct {
 	dir, program string
 	lock         *os.File
+	as           *User // nil is the gate's own
 }
 
 // copied makes a private copy of the program at path, whose digest must be
 // want, and hashes what it writes: what is executed is what was checked, however
 // the file changes in between.
-func copied(path string, want []byte) (*place, error) {
+func copied(path string, want []byte, as *User) (*place, error) {
 	sweep()
-	dir, err := os.MkdirTemp("", prefix) // 0700
-	if err != nil {
-		return nil, fmt.Errorf("a private folder for the plugin: %v", err)
+	p := &place{as: as}
+	for p.lock == nil {
+		var err error
+		if p.dir, err = os.MkdirTemp("", prefix); err != nil { // 0700
+			return nil, fmt.Errorf("a private folder for the plugin: %v", err)
+		}
+		if p.lock, err = lockFolder(p.dir); err != nil {
+			return nil, fmt.Errorf("locking the plugin's folder: %v", err)
+		}
 	}
-	p := &place{dir: dir, program: filepath.Join(dir, "program"+filepath.Ext(path))}
+	p.program = filepath.Join(p.dir, "program"+filepath.Ext(path))
 	if err := p.fill(path, want); err != nil {
 		p.remove()
 		return nil, err
@@ -83,15 +94,16 @@ func copied(path string, want []byte) (*place, error) {
 	return p, nil
 }
 
-func (p *place) fill(path string, want []byte) (err error) {
-	if p.lock, err = lockFolder(p.dir); err != nil {
-		return err
-	}
+func (p *place) fill(path string, want []byte) error {
 	from, err := open(path)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
+	// A process that is started meanwhile would hold the copy open for writing
+	// until it executes its own program, and ours would be "text file busy".
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	to, err := os.OpenFile(p.program, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o500)
 	if err != nil {
 		return fmt.Errorf("a private copy of the plugin: %v", err)
@@ -103,6 +115,30 @@ func (p *place) fill(path string, want []byte) (err error) {
 	}
 	if got := h.Sum(nil); string(got) != string(want) {
 		return fmt.Errorf("plugin %s has the checksum %x, not %x: put the right file back, or reload with the new sha256", path, got, want)
+	}
+	return p.enter()
+}
+
+// enter lets another user in.
+func (p *place) enter() error {
+	if p.as == nil {
+		return nil
+	}
+	err := errors.Join(os.Chown(p.program, -1, p.as.gid), os.Chmod(p.program, 0o550),
+		os.Chown(p.dir, -1, p.as.gid), os.Chmod(p.dir, 0o710))
+	if err != nil {
+		return fmt.Errorf("letting user %d run its private copy: %v", p.as.uid, err)
+	}
+	return nil
+}
+
+// give makes the folder of the sockets the plugin's.
+func (p *place) give(sockets string) error {
+	if p.as == nil {
+		return nil
+	}
+	if err := os.Chown(sockets, p.as.uid, p.as.gid); err != nil {
+		return fmt.Errorf("giving user %d a folder for its socket: %v", p.as.uid, err)
 	}
 	return nil
 }
@@ -122,9 +158,8 @@ const prefix = "portalgate-plugin-"
 func sweep() {
 	folders, _ := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
 	for _, dir := range folders {
-		if info, err := os.Lstat(dir); err != nil || !info.IsDir() || !abandoned(dir, info) {
-			continue
+		if info, err := os.Lstat(dir); err == nil && info.IsDir() {
+			removeAbandoned(dir, info)
 		}
-		os.RemoveAll(dir)
 	}
 }

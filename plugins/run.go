@@ -70,7 +70,11 @@ func begin(ctx context.Context, c Command, at *place, said io.Writer) (*run, err
 			env := cmd.Env
 			cmd = exec.Command(at.program, c.Args...)
 			cmd.Dir, cmd.Env = at.dir, append(append([]string(nil), c.Env...), env...)
-			child := &child{cmd: cmd, sockets: sockets, ended: make(chan struct{})}
+			apart(cmd, at.as)
+			if err := at.give(sockets); err != nil {
+				return nil, err
+			}
+			child := &child{cmd: cmd, as: at.as, sockets: sockets, ended: make(chan struct{})}
 			r.child.Store(child)
 			return child, nil
 		},
@@ -195,6 +199,7 @@ func noBroker(ctx context.Context, d *grpc.StreamDesc, cc *grpc.ClientConn, meth
 // output, kills no descendant, and would connect to any address it is told.
 type child struct {
 	cmd            *exec.Cmd
+	as             *User
 	sockets        string
 	stdout, stderr *os.File
 	pid            atomic.Int64 // 0 before it was started
@@ -216,10 +221,12 @@ func (c *child) Start(context.Context) error {
 	}
 	defer complaints.Close()
 	c.cmd.Stdout, c.cmd.Stderr = out, complaints
-	ownGroup(c.cmd)
 	if err := c.cmd.Start(); err != nil {
 		stdout.Close()
 		stderr.Close()
+		if c.as != nil && errors.Is(err, os.ErrPermission) {
+			return fmt.Errorf("%w: user %d must be able to pass through %s and to run programs there", err, c.as.uid, os.TempDir())
+		}
 		return err
 	}
 	c.stdout, c.stderr = stdout, stderr

@@ -49,7 +49,7 @@ func (p *Process) supervise() {
 			r, err = attach(starting, p.cmd)
 		} else {
 			if at == nil {
-				at, err = copied(p.cmd.Path, p.cmd.Digest)
+				at, err = copied(p.cmd.Path, p.cmd.Digest, p.cmd.runsAs())
 			}
 			if err == nil {
 				r, err = begin(starting, p.cmd, at, said)
