@@ -52,7 +52,7 @@ change is refused.`,
 
 func pluginTestCommand() *cobra.Command {
 	var c plugins.Command
-	var config, email string
+	var config, email, user string
 	cmd := &cobra.Command{
 		Use:   "test <program>",
 		Short: "Runs a plugin as the gate would, and says what is wrong with it",
@@ -74,6 +74,11 @@ It cannot say whether the plugin lets the right people in.`,
 			if c.Config, err = settings(config); err != nil {
 				return err
 			}
+			if user != "" {
+				if c.User, err = plugins.ParseUser(user); err != nil {
+					return err
+				}
+			}
 			return testPlugin(cmd, c, email)
 		},
 	}
@@ -82,6 +87,7 @@ It cannot say whether the plugin lets the right people in.`,
 	f.StringVar(&email, "email", "name@example.com", "an address for a plugin that asks for one first")
 	f.StringArrayVar(&c.Args, "arg", nil, "an argument for the plugin; may be given again")
 	f.StringArrayVar(&c.Env, "env", nil, "NAME=value for its environment, which is empty otherwise; may be given again")
+	f.StringVar(&user, "user", "", "whom it runs as, a name or numbers; nobody if you are root, and only root may choose")
 	f.StringArrayVar(&c.Redirects, "redirects", nil, "an origin to which it may send a browser; may be given again")
 	f.DurationVar(&c.Timeout, "timeout", 2*time.Second, "how long a call may take")
 	f.BoolVar(&c.NoTLS, "no-mtls", false, "for a plugin that cannot do mutual TLS")

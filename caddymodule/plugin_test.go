@@ -42,6 +42,9 @@ func TestPluginCommand(t *testing.T) {
 	if _, _, err := run("test", program, "--config", "[1]"); err == nil || !strings.Contains(err.Error(), "not a JSON object") {
 		t.Errorf("settings that are no object: %v", err)
 	}
+	if _, _, err := run("test", program, "--user", "root"); err == nil || !strings.Contains(err.Error(), "is root: a plugin is a stranger's program") {
+		t.Errorf("a plugin as root: %v", err)
+	}
 	if err := os.Chmod(program, 0o722); err != nil {
 		t.Fatal(err)
 	}
