@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -22,14 +23,16 @@ import (
 
 const (
 	maxText   = 200 // characters of any text that is shown
+	maxMarks  = 4   // in a row, on one letter; no language needs more
 	maxFields = 8
 	maxState  = 1024 // bytes; it travels in a cookie
 )
 
 var fieldName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
 
-// reserved are the form fields that are the gate's own.
-var reserved = []string{"return_to", "shared", "confirmed", "flow", "nonce", "t"}
+// reserved are the form fields that are the gate's own: a plugin's field of that
+// name would answer the gate's question with what somebody typed.
+var reserved = []string{"all", "confirmed", "flow", "id", "nonce", "once", "return_to", "shared", "state", "switch", "t"}
 
 // checkText returns what is wrong with a text that people are shown. Characters
 // that cannot be seen are refused: they turn a sentence round, or hide one.
@@ -40,12 +43,27 @@ func checkText(what, s string) error {
 	case utf8.RuneCountInString(s) > maxText:
 		return fmt.Errorf("%s has %d characters; at most %d are shown", what, utf8.RuneCountInString(s), maxText)
 	}
+	marks := 0
 	for _, r := range s {
 		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp) {
 			return fmt.Errorf("%s holds the character %U, which cannot be seen", what, r)
 		}
+		if marks++; !unicode.Is(unicode.Mn, r) {
+			marks = 0
+		}
+		if marks > maxMarks {
+			return fmt.Errorf("%s holds more than %d marks on one letter, which would cover what is around it", what, maxMarks)
+		}
 	}
 	return nil
+}
+
+// blank reports whether a text says nothing, however long it is: there are
+// letters that look like a space, and marks without a letter.
+func blank(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return (unicode.IsLetter(r) || unicode.IsDigit(r)) && !strings.ContainsRune("\u115f\u1160\u3164\uffa0", r)
+	})
 }
 
 func checkAsk(a *providers.Ask) error {
@@ -64,7 +82,7 @@ func checkAsk(a *providers.Ask) error {
 			return fmt.Errorf("the field %s is asked for twice", f.Name)
 		case f.Kind == "":
 			return fmt.Errorf("the field %s is of no known kind", f.Name)
-		case f.Label == "":
+		case blank(f.Label):
 			return fmt.Errorf("the field %s has no label; a screen reader could not name it", f.Name)
 		}
 		seen = append(seen, f.Name)
@@ -72,7 +90,7 @@ func checkAsk(a *providers.Ask) error {
 			{"the label of " + f.Name, f.Label}, {"the hint of " + f.Name, f.Hint},
 		}...)
 	}
-	if a.Title == "" || a.Button == "" {
+	if blank(a.Title) || blank(a.Button) {
 		return errors.New("a form without a title or without a text on its button")
 	}
 	for _, t := range texts {
@@ -85,7 +103,7 @@ func checkAsk(a *providers.Ask) error {
 
 func checkDescription(d providers.Description) error {
 	switch {
-	case d.Label == "":
+	case blank(d.Label):
 		return errors.New("it has no label; people could not be told what this way to sign in is")
 	case d.Life < 0 || d.Life > 24*time.Hour:
 		return fmt.Errorf("a life of %v; at most 24h are allowed", d.Life)
@@ -156,7 +174,7 @@ func checkClaim(c *providers.Claim) error {
 }
 
 func checkDenial(d *providers.Denial) error {
-	if d.Text == "" {
+	if blank(d.Text) {
 		return errors.New("a denial without a text; nobody could be told what is wrong")
 	}
 	if d.Field != "" && !fieldName.MatchString(d.Field) {

@@ -29,6 +29,7 @@ func TestG04_Texts(t *testing.T) {
 		"": true, "Enter the code": true, "Wpisz kod, żółw": true, "<b>shown as it stands</b>": true,
 		strings.Repeat("ż", maxText): true, strings.Repeat("ż", maxText+1): false,
 		"\xff\xfe": false, "a\nb": false, "a\x00": false, "\u202egnorw": false, "zero\u200bwidth": false, "\u2028": false,
+		"cà phê phở": true, "e" + strings.Repeat("\u0301", maxMarks): true, "e" + strings.Repeat("\u0301", maxMarks+1): false,
 	} {
 		if err := checkText("it", s); (err == nil) != ok {
 			t.Errorf("checkText(%.20q) = %v", s, err)

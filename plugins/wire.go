@@ -5,6 +5,7 @@ package plugins
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"time"
 
@@ -117,6 +118,12 @@ func denialToWire(d *providers.Denial) *authv1.Denial {
 func describeFromWire(w *authv1.DescribeResponse) providers.Description {
 	return providers.Description{
 		Text: "plugin", Label: w.GetLabel(), Away: w.GetAway(),
-		Life: time.Duration(w.GetLifeSeconds()) * time.Second, AfterAddress: askFromWire(w.GetAfterAddress()),
+		Life: seconds(w.GetLifeSeconds()), AfterAddress: askFromWire(w.GetAfterAddress()),
 	}
+}
+
+// seconds is a duration that stays too long, or negative, when it does not fit.
+func seconds(n int64) time.Duration {
+	const most = int64(math.MaxInt64 / time.Second)
+	return time.Duration(max(-most, min(n, most))) * time.Second
 }
