@@ -1,6 +1,8 @@
 // SPDX-FileCopyrightText: Portalgate contributors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !windows
+
 package plugins
 
 import (

@@ -13,8 +13,13 @@ import (
 	"syscall"
 )
 
-// noWaiting opens a named pipe that nobody writes to, so that it can be refused.
-const noWaiting = syscall.O_NONBLOCK
+const (
+	// noWaiting opens a named pipe that nobody writes to, so that it can be
+	// refused.
+	noWaiting = syscall.O_NONBLOCK
+	// noFollowing opens no symbolic link.
+	noFollowing = syscall.O_NOFOLLOW
+)
 
 // apart starts a plugin in a session of its own and as another user, if there is
 // one. ^C at a terminal is for the gate, the plugin cannot type at that terminal,
@@ -78,7 +83,7 @@ func removeAbandoned(dir string, info os.FileInfo) {
 	if s, ok := info.Sys().(*syscall.Stat_t); !ok || int(s.Uid) != os.Geteuid() {
 		return
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|syscall.O_NOFOLLOW, 0)
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|noFollowing, 0)
 	if err != nil {
 		return
 	}

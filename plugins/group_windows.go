@@ -12,7 +12,7 @@ import (
 // Windows has no process groups to kill and no modes to check: what guards a
 // plugin's file there is the access list of its folder.
 
-const noWaiting = 0
+const noWaiting, noFollowing = 0, 0
 
 func apart(*exec.Cmd, *User) {}
 

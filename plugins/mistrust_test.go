@@ -152,6 +152,26 @@ func TestG05_SwappedBinary(t *testing.T) {
 	}
 }
 
+// A plugin that runs as the gate's user can change its private copy, and would
+// have its change run after the next crash. The copy is made again.
+func TestG05_ChangedCopy(t *testing.T) {
+	p := running(t, command(t, "well", "{}"))
+	r := settleUp(t, p)
+	copied, mark := r.child.Load().Name(), filepath.Join(theirs(t), "ran")
+	os.Remove(copied)
+	if err := os.WriteFile(copied, []byte("#!/bin/sh\ntouch "+mark+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r.kill()
+	<-r.gone.Done()
+	if _, err := signIn(p); err != nil {
+		t.Errorf("after a crash: %v", err)
+	}
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("the changed copy has run")
+	}
+}
+
 // A file that others could change is none to run.
 func TestG05_Permissions(t *testing.T) {
 	for _, tc := range []struct {
@@ -185,7 +205,7 @@ func TestG05_Permissions(t *testing.T) {
 func TestT09_PluginStderr(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	v := &voice{log: zap.New(core)}
-	v.Write([]byte("one\ntwo " + strings.Repeat("x", 5000)))
+	v.Write([]byte("\x1b[2J\u009b2J\u202eone\ntwo " + strings.Repeat("x", 5000)))
 	v.Write([]byte(" end\n\n"))
 	for range 1000 {
 		v.Write([]byte("more\n"))
@@ -195,7 +215,7 @@ func TestT09_PluginStderr(t *testing.T) {
 	}
 	for _, e := range logs.All() {
 		said := fmt.Sprint(e.ContextMap()["plugin_said"])
-		if e.Message != "a plugin says" || len(said) > maxLine || strings.Contains(said, "\n") {
+		if e.Message != "a plugin says" || len(said) > maxLine || strings.ContainsAny(said, "\n\x1b\u009b\u202e") {
 			t.Errorf("%s: %q", e.Message, said)
 		}
 	}

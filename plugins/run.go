@@ -86,7 +86,7 @@ func begin(ctx context.Context, c Command, at *place, said io.Writer) (*run, err
 		Stderr:           said,
 		SyncStdout:       said,
 		SyncStderr:       said,
-		GRPCDialOptions:  append(limits(), grpc.WithStreamInterceptor(noBroker)),
+		GRPCDialOptions:  append(limits(), grpc.WithStreamInterceptor(noBroker), grpc.WithContextDialer(r.dial)),
 	}
 	r.client = goplugin.NewClient(config)
 	// Whatever hangs below, hangs on the process.
@@ -201,6 +201,7 @@ type child struct {
 	cmd            *exec.Cmd
 	as             *User
 	sockets        string
+	socket         string // in sockets, once it has said so
 	stdout, stderr *os.File
 	pid            atomic.Int64 // 0 before it was started
 	ended          chan struct{}
@@ -270,6 +271,7 @@ func (c *child) PluginToHost(network, address string) (string, string, error) {
 	if network != "unix" || filepath.Dir(filepath.Clean(address)) != filepath.Clean(c.sockets) {
 		return "", "", errors.New("the plugin does not listen in the folder of PLUGIN_UNIX_SOCKET_DIR")
 	}
+	c.socket = address
 	return network, address, nil
 }
 

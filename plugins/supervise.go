@@ -48,6 +48,11 @@ func (p *Process) supervise() {
 			p.log.Warn("a plugin is attached to that runs in a debugger: no checksum is checked, and nothing encrypted")
 			r, err = attach(starting, p.cmd)
 		} else {
+			if at != nil && !at.intact(p.cmd.Digest) {
+				p.log.Error("a plugin's private copy was changed, and is made again")
+				at.remove()
+				at = nil
+			}
 			if at == nil {
 				at, err = copied(p.cmd.Path, p.cmd.Digest, p.cmd.runsAs())
 			}

@@ -60,21 +60,26 @@ func (v *voice) endLineLocked(now time.Time) {
 	case len(v.line) == 0:
 	case v.lines < linesPerCount:
 		v.lines++
-		v.log.Info("a plugin says", zap.ByteString("plugin_said", v.line))
+		v.log.Info("a plugin says", zap.String("plugin_said", printable(string(v.line))))
 	default:
 		v.dropped++
 	}
 }
 
-// cut shortens a text of the plugin's for the log or a terminal, which what
-// cannot be seen would command.
-func cut(s string) string {
-	r := []rune(strings.Map(func(c rune) rune {
+// printable puts a space for each character that cannot be seen.
+func printable(s string) string {
+	return strings.Map(func(c rune) rune {
 		if !unicode.IsPrint(c) {
 			return ' '
 		}
 		return c
-	}, s))
+	}, s)
+}
+
+// cut shortens a text of the plugin's for the log or a terminal, which what
+// cannot be seen would command.
+func cut(s string) string {
+	r := []rune(printable(s))
 	if len(r) > maxText {
 		return string(r[:maxText]) + "…"
 	}
