@@ -4,6 +4,8 @@
 // Generate writes the Go code of the plugin protocol. It needs no protoc: the
 // compiler and both generators are Go programs, pinned by this folder's
 // go.mod, which nothing but this program is built from.
+//
+// The code goes beside the protocol, or into the folder that is the argument.
 package main
 
 import (
@@ -25,6 +27,10 @@ import (
 const file = "authenticator/v1/authenticator.proto"
 
 func main() {
+	into := ".."
+	if len(os.Args) == 2 {
+		into = os.Args[1]
+	}
 	compiler := protocompile.Compiler{
 		Resolver:       &protocompile.SourceResolver{ImportPaths: []string{".."}},
 		SourceInfoMode: protocompile.SourceInfoStandard, // comments become doc comments
@@ -42,13 +48,13 @@ func main() {
 		log.Fatal(err)
 	}
 	for _, generator := range []string{"protoc-gen-go", "protoc-gen-go-grpc"} {
-		if err := generate(generator, request); err != nil {
+		if err := generate(generator, request, into); err != nil {
 			log.Fatalf("%s: %v", generator, err)
 		}
 	}
 }
 
-func generate(generator string, request []byte) error {
+func generate(generator string, request []byte, into string) error {
 	cmd := exec.Command("go", "tool", generator)
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(request), os.Stderr
 	out, err := cmd.Output()
@@ -63,7 +69,7 @@ func generate(generator string, request []byte) error {
 		return fmt.Errorf("%s", answer.GetError())
 	}
 	for _, f := range answer.File {
-		if err := os.WriteFile(filepath.Join("..", f.GetName()), []byte(f.GetContent()), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(into, f.GetName()), []byte(f.GetContent()), 0o644); err != nil {
 			return err
 		}
 	}
