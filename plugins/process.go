@@ -74,11 +74,14 @@ type Process struct {
 	down    error
 	changed chan struct{} // closed when run or down changes
 	calls   int
+	idle    chan struct{} // closed when it refuses calls and none is left
 	slow    int
 	last    providers.Description
 	// delays is the back-off: first and last.
 	delays [2]time.Duration
 	linger time.Duration
+	// after is time.After, but in tests of the back-off.
+	after func(time.Duration) <-chan time.Time
 }
 
 // New makes a Process. It starts nothing.
@@ -93,7 +96,8 @@ func New(c Command, log *zap.Logger) *Process {
 	closing, end := context.WithCancel(context.Background())
 	return &Process{
 		cmd: c, log: log, over: make(chan struct{}), changed: make(chan struct{}), closing: closing, close: end,
-		delays: [2]time.Duration{firstDelay, lastDelay}, linger: linger,
+		idle:   make(chan struct{}),
+		delays: [2]time.Duration{firstDelay, lastDelay}, linger: linger, after: time.After,
 	}
 }
 
@@ -109,6 +113,18 @@ func (p *Process) warmLocked() {
 		p.started = true
 		go p.supervise()
 	}
+}
+
+// Ready starts the program, if that was not done, and waits until it takes calls.
+// It returns why if it does not.
+func (p *Process) Ready(ctx context.Context) error {
+	if _, err := p.live(ctx); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.leaveLocked()
+	return nil
 }
 
 // Available returns why the method cannot be used now; nil if it can, as far as
@@ -271,7 +287,7 @@ func (p *Process) judge(ctx context.Context, r *run, err error) (gone bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.calls--
+	p.leaveLocked()
 	switch {
 	case r.gone.Err() != nil:
 		// Canceled, without anybody having gone away: the call came between the
@@ -290,8 +306,15 @@ func (p *Process) judge(ctx context.Context, r *run, err error) (gone bool) {
 	return false
 }
 
+// leaveLocked ends a call that live has begun.
+func (p *Process) leaveLocked() {
+	if p.calls--; p.calls == 0 && p.refuses {
+		close(p.idle)
+	}
+}
+
 // live returns the program's life, waiting for its start if need be. The caller
-// must hand what came of it to judge.
+// must hand what came of it to judge, or leave.
 func (p *Process) live(ctx context.Context) (*run, error) {
 	for {
 		p.mu.Lock()

@@ -23,51 +23,41 @@ func TestX4_ReplacedUnderLoad(t *testing.T) {
 	if os.Getenv("PORTALGATE_PROOF") != "" {
 		rounds = 10
 	}
-	live := make(chan *Process, 1)
-	first := New(c, zap.NewNop())
-	settleUp(t, first)
-	live <- first
-	failed, done := make(chan error, 10000), make(chan struct{})
-	n := 0
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(10 * time.Millisecond)
-		defer tick.Stop()
-		results := make(chan error)
-		for range rounds * 100 {
-			<-tick.C
-			n++
-			go func() {
-				p := <-live
-				live <- p
-				time.Sleep(50 * time.Millisecond) // a request that began before the reload
-				_, err := signIn(p)
-				results <- err
-			}()
-		}
-		for range n {
-			if err := <-results; err != nil {
-				failed <- err
-			}
-		}
-	}()
-	for i := range rounds {
-		time.Sleep(300 * time.Millisecond)
-		c.Env = []string{fmt.Sprint("ROUND=", i)}
-		next := New(c, zap.NewNop())
-		next.Warm()
-		old := <-live
-		live <- next
-		old.Close()
-		defer stop(t, old)
+	now := New(c, zap.NewNop())
+	settleUp(t, now)
+	n := rounds * 100
+	results := make(chan error, n)
+	ask := func(p *Process) {
+		_, err := signIn(p)
+		results <- err
 	}
-	<-done
-	last := <-live
-	stop(t, last)
-	close(failed)
-	for err := range failed {
-		t.Errorf("a sign-in failed: %v", err)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	var begun []*Process // requests that have begun, and ask five ticks later
+	for i := range n {
+		<-tick.C
+		if begun = append(begun, now); len(begun) > 5 {
+			go ask(begun[0])
+			begun = begun[1:]
+		}
+		if i%100 == 50 {
+			c.Env = []string{fmt.Sprint("ROUND=", i)}
+			next := New(c, zap.NewNop())
+			next.Warm()
+			now.Close()
+			defer stop(t, now)
+			now = next
+		}
 	}
+	for _, p := range begun {
+		go ask(p)
+	}
+	for range n {
+		if err := <-results; err != nil {
+			t.Errorf("a sign-in failed: %v", err)
+		}
+	}
+	stop(t, now)
 	if t.Failed() {
 		return
 	}

@@ -85,7 +85,7 @@ func (p *Process) supervise() {
 			p.set(nil, fmt.Errorf("%w: %v", ErrDown, err))
 		}
 		select {
-		case <-time.After(delay):
+		case <-p.after(delay):
 		case <-p.closing.Done():
 			p.refuse()
 			return
@@ -98,23 +98,23 @@ func (p *Process) supervise() {
 // served for a while, and every call has its deadline.
 func (p *Process) drain(r *run) {
 	select {
-	case <-time.After(p.linger):
+	case <-p.after(p.linger):
 	case <-r.gone.Done():
 	}
 	p.refuse()
-	for end := time.Now().Add(p.cmd.Timeout); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		p.mu.Lock()
-		calls := p.calls
-		p.mu.Unlock()
-		if calls == 0 {
-			return
-		}
+	select {
+	case <-p.idle:
+	case <-p.after(p.cmd.Timeout):
 	}
 }
 
+// refuse takes no more calls. Only supervise calls it, and once.
 func (p *Process) refuse() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refuses = true
+	if p.calls == 0 {
+		close(p.idle)
+	}
 	p.setLocked(nil, ErrDown)
 }

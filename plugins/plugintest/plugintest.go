@@ -12,7 +12,6 @@ package plugintest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -66,21 +65,9 @@ func Problems(ctx context.Context, c plugins.Command, email string, log *zap.Log
 
 // started waits until the program has said what it is.
 func started(ctx context.Context, p *plugins.Process) error {
-	p.Warm()
-	for end := time.Now().Add(12 * time.Second); time.Now().Before(end); {
-		if err := p.Available(); err != nil {
-			return err
-		}
-		if p.Describe().Label != "" {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-	return errors.New("it has not said what it is after 12 s")
+	ctx, cancel := context.WithTimeout(ctx, 12*time.Second)
+	defer cancel()
+	return p.Ready(ctx)
 }
 
 // afterAddress checks that the form which the gate shows to strangers is the
