@@ -54,6 +54,11 @@ func TestG01_NothingIsLeft(t *testing.T) {
 	t.Logf("proof: plugins: %d lives ended by SIGKILL, %v from kill to the next answer", cycles, (time.Since(began) / time.Duration(cycles)).Round(time.Millisecond))
 	settle(t, "goroutines", goroutines+4, runtime.NumGoroutine)
 	settle(t, "descriptors", fds+4, func() int { return descriptors(t) })
+	// The program, the lock, and the sockets' folder of this life.
+	settle(t, "entries of its private folder", 3, func() int {
+		f, _ := os.ReadDir(filepath.Dir(settleUp(t, p).child.Load().Name()))
+		return len(f)
+	})
 	stop(t, p)
 	settle(t, "folders", 0, func() int { f, _ := filepath.Glob(filepath.Join(os.TempDir(), "*")); return len(f) })
 	settle(t, "processes", 0, func() int { return children(t) })
@@ -122,6 +127,30 @@ func TestG02_Grandchild(t *testing.T) {
 	})
 }
 
+// systemd ends a service with SIGTERM to everybody in it. The gate still has
+// sign-ins to finish then, and the plugin with it.
+func TestG01_TermToEverybody(t *testing.T) {
+	p := running(t, command(t, "well", "{}"))
+	r := settleUp(t, p)
+	const n = 20
+	results := make(chan error, n)
+	for range n {
+		go func() {
+			_, err := signIn(p)
+			results <- err
+		}()
+		syscall.Kill(-int(r.child.Load().pid.Load()), syscall.SIGTERM)
+	}
+	for range n {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	if settleUp(t, p) != r {
+		t.Error("the plugin ended by SIGTERM, with calls under way")
+	}
+}
+
 // A gate that is killed leaves no plugin behind, and its folder goes with the
 // next start of any.
 func TestG01_GateIsKilled(t *testing.T) {
@@ -139,11 +168,6 @@ func TestG01_GateIsKilled(t *testing.T) {
 	var dir string
 	if _, err := fmt.Fscan(out, &pid, &dir); err != nil {
 		t.Fatal(err)
-	}
-	// SIGTERM to the plugin, as systemd sends it to everybody, ends nothing.
-	syscall.Kill(pid, syscall.SIGTERM)
-	if err := syscall.Kill(pid, 0); err != nil {
-		t.Error("the plugin ends by SIGTERM, with calls under way")
 	}
 	gate.Process.Kill()
 	gate.Wait()
