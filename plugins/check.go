@@ -26,6 +26,7 @@ const (
 	maxMarks  = 4   // in a row, on one letter; no language needs more
 	maxFields = 8
 	maxState  = 1024 // bytes; it travels in a cookie
+	maxURL    = 8192 // bytes; more than browsers and servers agree on
 )
 
 var fieldName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
@@ -45,7 +46,7 @@ func checkText(what, s string) error {
 	}
 	marks := 0
 	for _, r := range s {
-		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp) {
+		if unseen(r) {
 			return fmt.Errorf("%s holds the character %U, which cannot be seen", what, r)
 		}
 		if marks++; !unicode.Is(unicode.Mn, r) {
@@ -56,6 +57,11 @@ func checkText(what, s string) error {
 		}
 	}
 	return nil
+}
+
+// unseen reports whether a character cannot be seen.
+func unseen(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp)
 }
 
 // blank reports whether a text says nothing, however long it is: there are
@@ -131,6 +137,9 @@ func checkStep(s providers.Step) error {
 // checkRedirect also makes the address one that Go has written: a browser may
 // read another host in what was sent.
 func checkRedirect(r *providers.Redirect) error {
+	if len(r.URL) > maxURL {
+		return fmt.Errorf("a redirect to an address of %d bytes; at most %d are followed", len(r.URL), maxURL)
+	}
 	u, err := url.Parse(r.URL)
 	if err != nil || u.Host == "" || u.User != nil || u.Opaque != "" || u.Fragment != "" {
 		return errors.New("a redirect to what is no address of another site")
@@ -166,7 +175,7 @@ func checkClaim(c *providers.Claim) error {
 		}
 	}
 	for _, r := range c.Subject {
-		if r == utf8.RuneError || unicode.IsControl(r) {
+		if r == utf8.RuneError || unseen(r) {
 			return errors.New("a claim whose subject holds what cannot be seen")
 		}
 	}

@@ -40,9 +40,9 @@ func TestG04_Texts(t *testing.T) {
 // Each lie is an error for the one who asked, and the next is served.
 func TestG04_Lies(t *testing.T) {
 	for _, lie := range []string{
-		"long subject", "no subject", "newline in subject", "many amr", "long email", "turned name",
+		"long subject", "no subject", "newline in subject", "turned subject", "many amr", "long email", "turned name",
 		"million fields", "nine fields", "two megabytes", "long text", "gate's field", "header in name",
-		"large state", "evil redirect", "evil user", "backslash", "script", "plain http", "empty denial", "nothing",
+		"large state", "evil redirect", "long redirect", "evil user", "backslash", "script", "plain http", "empty denial", "nothing",
 	} {
 		t.Run(lie, func(t *testing.T) {
 			t.Parallel()
@@ -169,6 +169,28 @@ func TestG05_ChangedCopy(t *testing.T) {
 	}
 	if _, err := os.Stat(mark); err == nil {
 		t.Error("the changed copy has run")
+	}
+}
+
+// A folder for temporary files in which anybody may rename what is ours: the
+// private copy could become another's between the check and the start.
+func TestG05_TemporaryFolder(t *testing.T) {
+	dir := short(t)
+	t.Setenv("TMPDIR", dir)
+	for mode, ok := range map[os.FileMode]bool{
+		0o711: true, 0o777 | os.ModeSticky: true, 0o777: false, 0o770: false,
+	} {
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		c := command(t, "well", "{}")
+		at, err := copied(c.Path, c.Digest, nil)
+		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "chmod +t "+dir) {
+			t.Errorf("%v: %v", mode, err)
+		}
+		if err == nil {
+			at.remove()
+		}
 	}
 }
 

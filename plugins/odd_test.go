@@ -160,6 +160,8 @@ func (o strange) lie(email string) (providers.Step, *providers.Claim, error) {
 		claim.Subject = ""
 	case "newline in subject":
 		claim.Subject = "7\r\nRemote-User: 1"
+	case "turned subject":
+		claim.Subject = "7\u202e1"
 	case "many amr":
 		claim.AMR = make([]string, 1000)
 	case "long email":
@@ -182,6 +184,8 @@ func (o strange) lie(email string) (providers.Step, *providers.Claim, error) {
 		return providers.Step{Ask: askCode, State: make([]byte, 1025)}, nil, nil
 	case "evil redirect":
 		return leave("https://evil.example/")
+	case "long redirect":
+		return leave("https://id.example/" + strings.Repeat("x", 9000))
 	case "evil user":
 		return leave("https://id.example@evil.example/")
 	case "backslash":

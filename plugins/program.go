@@ -75,6 +75,9 @@ type place struct {
 // want, and hashes what it writes: what is executed is what was checked, however
 // the file changes in between.
 func copied(path string, want []byte, as *User) (*place, error) {
+	if info, err := os.Stat(os.TempDir()); err == nil && othersMayWrite(info) && info.Mode()&os.ModeSticky == 0 {
+		return nil, fmt.Errorf("in %[1]s others could put their program in the place of the plugin's private copy: chmod +t %[1]s", os.TempDir())
+	}
 	sweep()
 	p := &place{as: as}
 	for p.lock == nil {
