@@ -82,7 +82,7 @@ func attach(ctx context.Context, c Command) (*run, error) {
 	if err := connected(ctx, conn); err != nil {
 		over()
 		conn.Close()
-		return nil, fmt.Errorf("nobody listens at %s: start the plugin with --debug, and reload with what it prints", c.Reattach.address)
+		return nil, fmt.Errorf("nobody listens at %s: start the plugin with --debug, and give the gate what it prints", c.Reattach.address)
 	}
 	go func() {
 		defer over()
