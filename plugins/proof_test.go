@@ -64,9 +64,11 @@ func TestX4_ReplacedUnderLoad(t *testing.T) {
 	t.Logf("proof: plugins: %d sign-ins at 100 a second, %d replacements, none failed", n, rounds)
 }
 
+// TestFigures measures, and fails if memory grows with the sign-ins.
 func TestFigures(t *testing.T) {
-	if os.Getenv("PORTALGATE_PROOF") == "" {
-		t.Skip("PORTALGATE_PROOF=1 measures")
+	warm, n := 100, 300
+	if os.Getenv("PORTALGATE_PROOF") != "" {
+		warm, n = 2000, 10000 // warm until its heap has the size it needs
 	}
 	c := command(t, "well", "{}")
 	for _, c.NoTLS = range []bool{false, true} {
@@ -74,9 +76,8 @@ func TestFigures(t *testing.T) {
 		began := time.Now()
 		r := settleUp(t, p)
 		started := time.Since(began)
-		const n = 10000
 		plugin := int(r.child.Load().pid.Load())
-		for range 2000 { // until its heap has the size it needs
+		for range warm {
 			signIn(p)
 		}
 		host, before := resident(t, os.Getpid()), resident(t, plugin)
@@ -86,9 +87,14 @@ func TestFigures(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		call := time.Since(began) / (3 * n)
+		call := time.Since(began) / time.Duration(3*n)
+		hostAfter, after := resident(t, os.Getpid()), resident(t, plugin)
 		t.Logf("proof: plugins: TLS %t: start %v, a call %v; %d sign-ins: the gate %d -> %d KB, the plugin %d -> %d KB",
-			!c.NoTLS, started.Round(time.Millisecond), call.Round(time.Microsecond), n, host, resident(t, os.Getpid()), before, resident(t, plugin))
+			!c.NoTLS, started.Round(time.Millisecond), call.Round(time.Microsecond), n, host, hostAfter, before, after)
+		const most = 4096 // a sign-in that kept a KB would be seen at 10 000
+		if n == 10000 && (hostAfter-host > most || after-before > most) {
+			t.Error("memory grows with the sign-ins")
+		}
 	}
 }
 

@@ -225,10 +225,7 @@ func (c *child) Start(context.Context) error {
 	if err := c.cmd.Start(); err != nil {
 		stdout.Close()
 		stderr.Close()
-		if c.as != nil && errors.Is(err, os.ErrPermission) {
-			return fmt.Errorf("%w: user %d must be able to pass through %s and to run programs there", err, c.as.uid, os.TempDir())
-		}
-		return err
+		return c.as.explain(err)
 	}
 	c.stdout, c.stderr = stdout, stderr
 	c.pid.Store(int64(c.cmd.Process.Pid))

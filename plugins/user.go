@@ -4,11 +4,13 @@
 package plugins
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // User is an account of the operating system that a plugin runs as.
@@ -81,4 +83,16 @@ func (c Command) runsAs() *User {
 		return nobody
 	}
 	return c.User
+}
+
+// explain says what is to be done about a program that could not be started as u.
+func (u *User) explain(err error) error {
+	switch {
+	case u == nil:
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%w: user %d must be able to pass through %s and to run programs there", err, u.uid, os.TempDir())
+	case errors.Is(err, syscall.EPERM):
+		return fmt.Errorf("%w: the gate is root, but may not run programs as user %d: it lacks CAP_SETUID and CAP_SETGID", err, u.uid)
+	}
+	return err
 }

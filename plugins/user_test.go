@@ -6,6 +6,7 @@
 package plugins
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -142,6 +143,17 @@ func TestG05_UserCannotEnter(t *testing.T) {
 	}
 	if want := "must be able to pass through " + closed; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want %q", err, want)
+	}
+}
+
+// Root in a container may lack what makes it root.
+func TestG05_RootWithoutRights(t *testing.T) {
+	denied := &os.PathError{Op: "fork/exec", Path: "program", Err: syscall.EPERM}
+	if err := nobody.explain(denied); !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), "lacks CAP_SETUID") {
+		t.Error(err)
+	}
+	if err := (*User)(nil).explain(denied); err != denied {
+		t.Errorf("the gate's own user: %v", err)
 	}
 }
 
