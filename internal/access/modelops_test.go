@@ -36,7 +36,7 @@ func (m *model) operate() {
 	case n < 86:
 		m.endSession()
 	case n < 87:
-		m.endAll()
+		[]func(){m.endAll, m.endAll, m.endSessions, m.stopMailed}[m.rnd.IntN(4)]()
 	case n < 89:
 		m.change()
 	case n < 92:
@@ -346,6 +346,26 @@ func (m *model) endAll() {
 	m.step("end all", func(r *Record) bool {
 		r.EndAll(m.now, "")
 		m.stop(StoppedClient, ByElsewhere)
+		return true
+	})
+}
+
+// endSessions is staff signing the client out.
+func (m *model) endSessions() {
+	m.step("end sessions", func(r *Record) bool {
+		r.EndSessions(m.now, ByPractice)
+		for _, s := range m.sessions {
+			m.end(s, ByPractice)
+		}
+		return true
+	})
+}
+
+// stopMailed is a client who wants no more mail.
+func (m *model) stopMailed() {
+	m.step("stop links", func(r *Record) bool {
+		r.StopLinks(m.now)
+		m.stopLinks(StoppedOffice)
 		return true
 	})
 }

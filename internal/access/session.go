@@ -131,6 +131,18 @@ func (r *Record) EndSession(now time.Time, h Hash, why End) bool {
 	return false
 }
 
+// EndSessions ends every session, as one event, and reports whether any was still
+// going. Links, the PIN and known browsers stay.
+func (r *Record) EndSessions(now time.Time, why End) (ended bool) {
+	for i := range r.Sessions {
+		ended = r.Sessions[i].end(now, why) || ended
+	}
+	if ended {
+		r.event(now, "sessions_ended", "")
+	}
+	return ended
+}
+
 // Stranger names a sign-in that was not the client's: the browser it came from,
 // as [Session].Browser has it, or the one session of a shared computer.
 type Stranger struct {

@@ -223,11 +223,8 @@ func (e *engine) forget(ctx context.Context, id string) error {
 
 // EndSessions signs a client out everywhere. It is nil if nobody was signed in.
 func (rt *Runtime) EndSessions(ctx context.Context, client, by string) error {
-	return rt.change(ctx, client, "sessions_ended", by, func(now time.Time, r *access.Record) (ended bool) {
-		for _, s := range r.Sessions {
-			ended = r.EndSession(now, s.Hash, access.ByPractice) || ended
-		}
-		return ended
+	return rt.change(ctx, client, "sessions_ended", by, func(now time.Time, r *access.Record) bool {
+		return r.EndSessions(now, access.ByPractice)
 	})
 }
 
