@@ -10,15 +10,12 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/directory"
-	"github.com/portalgate/portalgate/internal/gate"
 	"github.com/portalgate/portalgate/internal/staff"
 	"github.com/portalgate/portalgate/internal/testgate"
 )
@@ -28,33 +25,6 @@ import (
 type counter struct {
 	*house
 	at string // its URL
-}
-
-// trail is a gate whose audit log is in memory.
-type trail struct {
-	*gate.Runtime
-	mu     sync.Mutex
-	events []audit.Event
-	now    func() time.Time
-}
-
-func (t *trail) Note(_ context.Context, e audit.Event) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	e.Seq, e.At = int64(len(t.events)+1), t.now()
-	t.events = append([]audit.Event{e}, t.events...)
-	return nil
-}
-
-func (t *trail) Events(_ context.Context, f audit.Filter) (found []audit.Event, next string, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, e := range t.events {
-		if (f.Client == "" || f.Client == e.Client) && (f.What == "" || f.What == e.What) {
-			found = append(found, e)
-		}
-	}
-	return found[:min(len(found), 20)], "", nil
 }
 
 func openCounter(t testing.TB) *counter {
@@ -68,7 +38,7 @@ func openCounter(t testing.TB) *counter {
 
 // serveDesk opens the desk, at an address of its own.
 func (c *counter) serveDesk() {
-	d := staff.New(staff.Options{Gate: &trail{Runtime: c.rt, now: c.now}, UI: c.conf.UI, Log: zap.NewNop()})
+	d := staff.New(staff.Options{Gate: c.rt, UI: c.conf.UI, Log: zap.NewNop()})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Mounted below a prefix, as behind handle_path.
 		http.StripPrefix("/desk", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

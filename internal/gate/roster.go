@@ -141,6 +141,12 @@ func (rt *Runtime) ChangeClient(ctx context.Context, client directory.Client, by
 	case err != nil && !errors.Is(err, directory.ErrNotFound):
 		return directory.Client{}, rosterError(err)
 	}
+	if before, _ := address.Parse(was.Email); was.Access && client.Access {
+		// At worst a change is told that was not made; none is made in silence.
+		if err := rt.announceMoved(ctx, e, client.ID, before, to); err != nil {
+			return directory.Client{}, err
+		}
+	}
 	take := e.withdrawal(was, client, to)
 	if err := take(ctx); err != nil {
 		return directory.Client{}, err
@@ -162,9 +168,13 @@ func (rt *Runtime) ChangeClient(ctx context.Context, client directory.Client, by
 // is the address of is.
 func (e *engine) withdrawal(was, is directory.Client, to address.Address) func(context.Context) error {
 	before, _ := address.Parse(was.Email)
+	var bound access.Hash // from then on; the list has to agree
+	if is.Access {
+		bound = e.records.Address(to)
+	}
 	switch {
 	case was.Access != is.Access || e.records.Address(before) != e.records.Address(to):
-		return func(ctx context.Context) error { return e.records.Rebind(ctx, is.ID, "") }
+		return func(ctx context.Context) error { return e.records.Rebind(ctx, is.ID, bound) }
 	case was.EmailOK && !is.EmailOK:
 		return func(ctx context.Context) error {
 			return e.records.Update(ctx, e.records.Tag(is.ID), func(now time.Time, r *access.Record) error {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/portalgate/portalgate/internal/address"
 	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/mail/outbox"
 	"github.com/portalgate/portalgate/internal/store"
 )
 
@@ -352,5 +353,22 @@ func TestSheet(t *testing.T) {
 	}
 	if _, err := w.rt.ClientByID(t.Context(), "c-eve"); !errors.Is(err, directory.ErrNotFound) {
 		t.Error(err)
+	}
+}
+
+// TestChangedAddressIsTold: where staff change an address the client is told at
+// both, as where it changes in a file.
+func TestChangedAddressIsTold(t *testing.T) {
+	t.Parallel()
+	w, list, _, _, _, _ := keeping(t)
+	c := list.on[ada.ID]
+	c.Email = "ada@elsewhere.example"
+	if _, err := w.rt.ChangeClient(t.Context(), c, "desk"); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.advance(movedWait)
+	told := func(m outbox.Entry) bool { return m.Subject == w.conf.UI.Text("notice.moved.subject", nil) }
+	for _, email := range []string{ada.Email, c.Email} {
+		w.mails(email, 1, told)
 	}
 }
