@@ -25,6 +25,7 @@ func init() { caddy.RegisterModule(adminAPI{}) }
 // adminAPI is what the operator's commands talk to, on Caddy's admin endpoint,
 // which looks after Host and Origin:
 //
+//	GET  /portalgate/<gate>/condition    what the doctor goes by
 //	GET  /portalgate/<gate>/keys         the keys that sign assertions
 //	POST /portalgate/<gate>/keys/rotate  {"compromised": true}, or nothing
 //	POST /portalgate/<gate>/pins         {"email": "…", "verified_by": "…"}
@@ -53,6 +54,7 @@ func (adminAPI) CaddyModule() caddy.ModuleInfo {
 // Routes implements caddy.AdminRouter.
 func (adminAPI) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
+		{Pattern: "/portalgate/{gate}/condition", Handler: gateRoute(http.MethodGet, condition)},
 		{Pattern: "/portalgate/{gate}/keys", Handler: gateRoute(http.MethodGet, listKeys)},
 		{Pattern: "/portalgate/{gate}/keys/rotate", Handler: gateRoute(http.MethodPost, rotateKeys)},
 		{Pattern: "/portalgate/{gate}/pins", Handler: gateRoute(http.MethodPost, noted("pin_asked", issuePIN))},
