@@ -18,7 +18,8 @@ const (
 // Event is one thing that happened. It waits in the record, in which it was
 // written with the change that it tells of, until it is in the audit log.
 type Event struct {
-	// N counts the events of a record from 1; 0 was written by an earlier version.
+	// N tells the same things of one second from one another: the microsecond, or
+	// one after. 0 was written by an earlier version.
 	N      int64  `json:"n,omitempty"`
 	At     int64  `json:"t"`
 	What   string `json:"w"`
@@ -41,9 +42,15 @@ type Cause struct {
 	Note string
 }
 
-// Because says who makes the changes that follow.
+// change is what is known of a change while it is made, and of how it went.
+type change struct {
+	Cause
+	crowded bool // see Crowded
+}
+
+// Because says who makes the changes that follow, until the record is encoded.
 func (r *Record) Because(c Cause) {
-	r.cause = Cause{By: clip(c.By, maxWho), From: clip(c.From, maxWho), Note: clip(c.Note, maxNote)}
+	r.change = &change{Cause: Cause{By: clip(c.By, maxWho), From: clip(c.From, maxWho), Note: clip(c.Note, maxNote)}}
 }
 
 // Refused adds what was tried and did not come to anything.
@@ -53,11 +60,17 @@ func (r *Record) Refused(now time.Time, what, method, outcome string) {
 }
 
 func (r *Record) event(now time.Time, what, method string) {
-	r.Told++
-	r.Events = append(r.Events, Event{
-		N: r.Told, At: now.Unix(), What: what, Method: clip(method, maxKind), By: r.cause.By, From: r.cause.From, Note: r.cause.Note,
-	})
+	e := Event{N: int64(now.Nanosecond()/1000) + 1, At: now.Unix(), What: what, Method: clip(method, maxKind)}
+	for slices.ContainsFunc(r.Events, e.is) {
+		e.N++
+	}
+	if c := r.change; c != nil {
+		e.By, e.From, e.Note = c.By, c.From, c.Note
+	}
+	r.Events = append(r.Events, e)
 }
+
+func (e Event) is(o Event) bool { return o.N == e.N && o.At == e.At && o.What == e.What }
 
 // lesser reports whether an event is what strangers can bring about. It is given
 // up where there is no room: they must not end a session, or lock anybody out.
@@ -77,9 +90,11 @@ func (r *Record) spareEvents(n int) (spared bool) {
 }
 
 // Crowded reports, of a record that was just encoded, that it had to give up
-// something, or is overfull. If events waited from before the change they should
-// be moved, and the change made then.
-func (r *Record) Crowded() bool { return r.crowded || r.Overfull() }
+// something for events that are not given up, or is overfull. If events waited
+// from before the change they should be moved, and the change made then. What
+// strangers bring about never makes it so: how long they wait would tell who is on
+// file.
+func (r *Record) Crowded() bool { return r.change != nil && r.change.crowded || r.Overfull() }
 
 // Overfull reports that more events wait than may. Such a record is not written.
 func (r *Record) Overfull() bool { return len(r.Events) > maxEvents }
@@ -89,7 +104,7 @@ func (r *Record) Overfull() bool { return len(r.Events) > maxEvents }
 func (r *Record) Moved(events []Event) bool {
 	had := len(r.Events)
 	r.Events = keep(r.Events, func(e Event) bool {
-		return !slices.ContainsFunc(events, func(o Event) bool { return o.N == e.N && o.At == e.At && o.What == e.What })
+		return !slices.ContainsFunc(events, e.is)
 	})
 	return len(r.Events) < had
 }

@@ -111,13 +111,11 @@ type Record struct {
 	// Subjects are the client's accounts at other places, one for each method.
 	Subjects []Subject `json:"o,omitempty"`
 	// Events are what happened and is not in the audit log yet, each written with
-	// the change it tells of; Told counts all there ever were. See Moved.
+	// the change it tells of: see Moved.
 	Events []Event `json:"e,omitempty"`
-	Told   int64   `json:"en,omitempty"`
 
-	epoch   string // of the store: see Fence
-	cause   Cause  // see Because
-	crowded bool   // see Crowded
+	epoch  string  // of the store: see Fence
+	change *change // that is being made; nil if there is nothing to say of it
 }
 
 // Link is an emailed link that works. Times are Unix seconds, here and in the
@@ -203,7 +201,8 @@ func Decode(data []byte) (*Record, error) {
 // forgotten at now, and says when the rest may be: the zero time is never.
 func (r *Record) Encode(now time.Time) (data []byte, expires time.Time) {
 	r.prune(now)
-	r.crowded = r.spareEvents(maxEvents)
+	crowded := false
+	r.spareEvents(maxEvents)
 	for {
 		switch r.Version = 1; {
 		case len(r.Events) > 0:
@@ -219,22 +218,28 @@ func (r *Record) Encode(now time.Time) (data []byte, expires time.Time) {
 			panic("access: " + err.Error()) // plain data always encodes
 		}
 		if b.Len() <= MaxSize {
+			r.change = nil
+			if crowded {
+				r.change = &change{crowded: true}
+			}
 			return b.Bytes(), r.expires()
 		}
-		r.crowded = true
+		if r.spareEvents(len(r.Events) - 1) {
+			continue
+		}
+		crowded = crowded || len(r.Events) > 0
 		r.shrink(now)
 	}
 }
 
-// shrink gives up the least important thing: what was refused, what became of
-// old links and sessions, where links lead, and only then the oldest session
-// or link. Asking for links, which anybody can, comes to no session's end.
+// shrink gives up the least important thing: what became of old links and
+// sessions, where links lead, and only then the oldest session or link. Asking
+// for links, which anybody can, comes to no session's end.
 func (r *Record) shrink(now time.Time) {
 	ended := slices.IndexFunc(r.Sessions, func(s Session) bool { return s.Ended != 0 })
 	past := slices.IndexFunc(r.Past, func(p Past) bool { return p.ReturnTo != "" })
 	link := slices.IndexFunc(r.Links, func(l Link) bool { return l.ReturnTo != "" })
 	switch {
-	case r.spareEvents(len(r.Events) - 1):
 	case len(r.Past) > 4:
 		r.forget(1)
 	case ended >= 0:
@@ -248,7 +253,7 @@ func (r *Record) shrink(now time.Time) {
 	case len(r.Links) > 1:
 		r.retire(now, 0, NewerAsked)
 	default: // nothing that the rules make; fail closed
-		*r = Record{Version: r.Version, Forgot: now.Unix(), WrongCodes: r.WrongCodes, PINs: r.PINs, Spam: r.Spam, Subjects: r.Subjects, Told: r.Told, crowded: true}
+		*r = Record{Version: r.Version, Forgot: now.Unix(), WrongCodes: r.WrongCodes, PINs: r.PINs, Spam: r.Spam, Subjects: r.Subjects}
 	}
 }
 

@@ -113,6 +113,9 @@ type Options struct {
 	// Pause is how long at most, and at random, the worker lets pass before it
 	// begins with a mail. Zero is 400 ms, less is not at all.
 	Pause time.Duration
+	// Move is how often events are moved from records to the audit log. Zero is a
+	// second; less is not until there is no room, or the gate closes.
+	Move time.Duration
 	// PIN is what it costs to try a PIN.
 	PIN Stretch
 	// Now is the clock; nil is time.Now.

@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -130,15 +131,19 @@ func (rt *Runtime) tidyEvents(ctx context.Context, e *engine) {
 
 // runEvents does both until ctx is done, and what is left then.
 func (rt *Runtime) runEvents(ctx context.Context, e *engine) {
-	rt.tidyEvents(ctx, e)
-	hour := rt.now()
-	every(ctx, time.Second, func() {
-		rt.keepEvents(ctx, e)
-		if now := rt.now(); now.Sub(hour).Abs() >= time.Hour {
-			hour = now
-			rt.tidyEvents(ctx, e)
-		}
-	})
+	if rt.o.Move < 0 {
+		<-ctx.Done()
+	} else {
+		rt.tidyEvents(ctx, e)
+		hour := rt.now()
+		every(ctx, cmp.Or(rt.o.Move, time.Second), func() {
+			rt.keepEvents(ctx, e)
+			if now := rt.now(); now.Sub(hour).Abs() >= time.Hour {
+				hour = now
+				rt.tidyEvents(ctx, e)
+			}
+		})
+	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
 	rt.keepEvents(last, e)

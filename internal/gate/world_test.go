@@ -210,7 +210,7 @@ func (w *world) open(opts ...option) {
 		w.t.Fatal(err)
 	}
 	w.rt = NewRuntime(Options{
-		Gate: "main", Now: w.clock.now, Mark: &w.mark, Pause: w.pause, PIN: cmp.Or(w.stretch, Stretch{Passes: 1, KiB: 8}),
+		Gate: "main", Now: w.clock.now, Mark: &w.mark, Pause: w.pause, Move: -1, PIN: cmp.Or(w.stretch, Stretch{Passes: 1, KiB: 8}),
 		Secret: func(context.Context) ([]byte, error) { return []byte("0123456789abcdef0123456789abcdef"), nil },
 		Open: func(context.Context) (store.Backend, error) {
 			if w.store != nil {
