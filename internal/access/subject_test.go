@@ -67,7 +67,7 @@ func TestEnterAs(t *testing.T) {
 	if _, fresh, state := r.EnterAs(now, another, true); fresh || state != OtherAccount || len(r.Sessions) != 1 {
 		t.Errorf("another account: %t %s", fresh, state)
 	}
-	if last := r.Events[len(r.Events)-1]; last != (Event{N: r.Told, At: now.Unix(), What: "account_refused", Method: "google"}) {
+	if last := r.Events[len(r.Events)-1]; last.What != "account_refused" || last.Method != "google" || last.At != now.Unix() {
 		t.Errorf("staff are not told of another account, but %+v", last)
 	}
 	r.EndSession(now, s.Hash, BySignOut)
