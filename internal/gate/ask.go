@@ -271,6 +271,8 @@ type letter struct {
 	Moved    bool        `json:"m,omitempty"`
 	// Unlinked is the method whose account was taken away.
 	Unlinked string `json:"k,omitempty"`
+	// Withdrawn is of a notice, to Address, that access is.
+	Withdrawn bool `json:"d,omitempty"`
 }
 
 // sendLink is the effect of a method's SendLink. In mode "conceal" it does the

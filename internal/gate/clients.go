@@ -28,6 +28,8 @@ type change struct {
 	// from is the address to sign in with until then, and to from then on; the
 	// zero one is none.
 	from, to address.Address
+	// was is what was on file until then.
+	was directory.Client
 }
 
 // follow watches the list of clients of c in place of that of before, and notes
@@ -87,7 +89,8 @@ func (rt *Runtime) note(c *Config, before *file.File, ids, added []string) {
 		changes = append(changes, change{id: id})
 	}
 	for _, id := range ids {
-		changes = append(changes, change{id: id, from: rt.signsInBy(before, id), to: rt.signsInBy(c.Clients, id)})
+		was, _ := before.ByID(rt.life, id) // the zero one for none
+		changes = append(changes, change{id: id, from: rt.signsInBy(before, id), to: rt.signsInBy(c.Clients, id), was: was})
 	}
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
@@ -140,9 +143,14 @@ func (rt *Runtime) settleOne(ch change) error {
 	if err != nil {
 		return err
 	}
+	none := address.Address{}
 	var bound access.Hash
-	if ch.to != (address.Address{}) {
+	if ch.to != none {
 		bound = e.records.Address(ch.to)
+	} else if ch.from != none {
+		if err := rt.announceWithdrawn(rt.life, e, ch.was); err != nil {
+			return err
+		}
 	}
 	if err := rt.announceMoved(rt.life, e, ch.id, ch.from, ch.to); err != nil {
 		return err

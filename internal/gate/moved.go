@@ -37,14 +37,22 @@ func (rt *Runtime) announceMoved(ctx context.Context, e *engine, client string, 
 	if err = ignoreNotFound(err); err != nil || r == nil || r.Client != client {
 		return err
 	}
+	what := fmt.Sprint("moved", tag, e.records.Address(from), e.records.Address(to))
 	for _, at := range []address.Address{from, to} {
-		id := access.HashOf([]byte(fmt.Sprint("moved", tag, e.records.Address(from), e.records.Address(to), e.records.Address(at))))
-		l := letter{Made: now.Unix(), Tag: tag, Address: at.String(), Moved: true}
-		if err := e.enqueue(ctx, "notice-moved-"+string(id), l, now.Add(movedWait), now.Add(24*time.Hour)); err != nil {
+		if err := e.announceAt(ctx, at, what, letter{Made: now.Unix(), Tag: tag, Moved: true}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// announceAt queues a notice of what has become of an address on file, to the
+// address at. All gates that see the same change queue the same one.
+func (e *engine) announceAt(ctx context.Context, at address.Address, what string, l letter) error {
+	l.Address = at.String()
+	id := access.HashOf([]byte(fmt.Sprint(what, e.records.Address(at))))
+	made := time.Unix(l.Made, 0)
+	return e.enqueue(ctx, "notice-moved-"+string(id), l, made.Add(movedWait), made.Add(24*time.Hour))
 }
 
 // tellMoved mails one of them, if there is still somebody to tell there.
@@ -64,28 +72,38 @@ func (e *engine) tellMoved(ctx context.Context, c *Config, now time.Time, it sto
 	case !r.BoundTo(r.Client, bound) && now.Unix() < l.Made+int64(noticeLate/time.Second):
 		return none, errEarly // the change is not made yet
 	}
+	return e.tellAt(ctx, c, it, l, r, at, func(letters *mail.Composer, n mail.Notice) (mail.Message, error) {
+		if e.records.Address(at) == bound {
+			n.First = firstName(to)
+			return letters.MovedHere(n)
+		}
+		return letters.MovedAway(n) // to whom it may concern
+	})
+}
+
+// tellAt mails what write writes to the address at, which is the client's or was,
+// unless it is on file for somebody else now.
+func (e *engine) tellAt(ctx context.Context, c *Config, it store.Item, l letter, r *access.Record, at address.Address,
+	write func(*mail.Composer, mail.Notice) (mail.Message, error)) (came, error) {
+	none := came{what: "notice"}
 	other, err := c.Clients.ByAddress(ctx, at)
 	if err != nil && !errors.Is(err, directory.ErrNotFound) {
 		return none, err
 	}
-	if err == nil && other.ID != to.ID {
+	if err == nil && other.ID != r.Client {
 		return none, nil // nor is it the business of who has that address now
 	}
 	letters, err := mail.NewComposer(c.UI, c.Templates)
 	if err != nil {
 		return none, err
 	}
-	here := e.records.Address(at)
-	n := mail.Notice{ID: messageID(it.ID), To: at.String(), When: time.Unix(l.Made, 0)}
-	compose := letters.MovedAway // to whom it may concern
-	if here == bound {
-		n.First, compose = firstName(to), letters.MovedHere
-	}
-	m, err := compose(n)
+	n := mail.Notice{ID: messageID(fmt.Sprint(it.ID, l.Made)), To: at.String(), When: time.Unix(l.Made, 0)}
+	m, err := write(letters, n)
 	if err != nil {
 		return none, err
 	}
-	return e.post(ctx, c, parcel{tag: l.Tag, client: to.ID, withheld: r.NoMailTo(here), mailNote: mailNote{
+	here := e.records.Address(at)
+	return e.post(ctx, c, parcel{tag: l.Tag, client: r.Client, withheld: r.NoMailTo(here), mailNote: mailNote{
 		ID: n.ID, Kind: "notice", To: here, Asked: l.Made, Until: it.Expires.Unix(),
 	}}, m)
 }

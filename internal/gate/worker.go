@@ -205,6 +205,9 @@ func (e *engine) send(ctx context.Context, c *Config, it store.Item, now time.Ti
 	if l.Moved {
 		return e.tellMoved(ctx, c, now, it, l)
 	}
+	if l.Withdrawn {
+		return e.tellWithdrawn(ctx, c, now, it, l)
+	}
 	if it.Lost {
 		// It may have been sent, and its link used, in a history that the store
 		// has lost: the same link must not be made good again. Another takes its

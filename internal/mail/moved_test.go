@@ -50,3 +50,58 @@ Willow Creek Counseling, +1 555 0100
 		t.Error("a notice without a time is sent")
 	}
 }
+
+func TestWithdrawn(t *testing.T) {
+	c, err := composer(t, willow())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := Notice{ID: "m3", To: "ada@example.com", First: "Ada", When: time.Date(2026, 11, 22, 17, 30, 0, 0, time.UTC)}
+	m, err := c.Withdrawn(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const text = `Hello Ada,
+
+Willow Creek Counseling closed your portal access on 22 November.
+
+Do you have a question? Call Willow Creek Counseling on +1 555 0100.
+
+Willow Creek Counseling, +1 555 0100
+`
+	if m.Text != text || m.Subject != "Your Client Portal is closed" || m.Kind != "notice" {
+		t.Errorf("%q, %q:\n%s", m.Subject, m.Kind, m.Text)
+	}
+	for name, set := range map[string]func(*Notice){
+		"no time":        func(n *Notice) { n.When = time.Time{} },
+		"two recipients": func(n *Notice) { n.To += ",eve@example.com" },
+	} {
+		bad := n
+		set(&bad)
+		if m, err := c.Withdrawn(bad); err == nil {
+			t.Errorf("with %s it is sent to %q", name, m.To)
+		}
+	}
+}
+
+func TestUnlinked(t *testing.T) {
+	c, err := composer(t, willow())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := c.Unlinked(Notice{ID: "m4", To: "ada@example.com", First: "Ada"}, "Google")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const text = `Hello Ada,
+
+Willow Creek Counseling took the Google account away from your portal. It cannot sign in here any more.
+
+Did you not ask us for this? Then tell us. Call Willow Creek Counseling on +1 555 0100.
+
+Willow Creek Counseling, +1 555 0100
+`
+	if m.Text != text || m.Subject != "A Google account was taken away" || m.Kind != "notice" {
+		t.Errorf("%q, %q:\n%s", m.Subject, m.Kind, m.Text)
+	}
+}

@@ -1,0 +1,177 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/portalgate/portalgate/internal/access"
+)
+
+// relisted makes a list the one on file, and waits until every change is made to
+// the records.
+func (w *world) relisted(list string) {
+	w.t.Helper()
+	rewrite(w, list)
+	w.until("the change is made", func() bool {
+		w.rt.mu.Lock()
+		defer w.rt.mu.Unlock()
+		return len(w.rt.changes) == 0
+	})
+}
+
+// TestWithdrawnIsTold: whose access staff withdraw is told once, and nobody else
+// is told anything.
+func TestWithdrawnIsTold(t *testing.T) {
+	const ada = "ada@example.com"
+	const row = "c-ada,ada@example.com,Ada Lovelace,yes,yes\n"
+	if !strings.Contains(sampleClients, row) {
+		t.Fatal("Ada is not on file like this")
+	}
+	list := func(instead string) string { return strings.Replace(sampleClients, row, instead, 1) }
+	for name, tc := range map[string]struct {
+		never     bool // Ada has not been here before
+		complains bool
+		list      string
+		hello     string // how she is greeted; empty if she is not told
+	}{
+		"access is off":           {list: list("c-ada,ada@example.com,Ada Lovelace,no,yes\n"), hello: "Hello Ada,"},
+		"off file":                {list: list(""), hello: "Hello,"},
+		"moved meanwhile":         {list: list("c-ada,lovelace@example.com,Ada Lovelace,no,yes\n"), hello: "Hello,"},
+		"wants no mail any more":  {list: list("c-ada,ada@example.com,Ada Lovelace,no,no\n")},
+		"was never here":          {never: true, list: list("")},
+		"called us spam":          {complains: true, list: list("")},
+		"her address is somebody": {list: list("c-new,ada@example.com,New Body,yes,yes\n")},
+		"only the name":           {list: list("c-ada,ada@example.com,Ada King,yes,yes\n")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			if !tc.never {
+				w.signIn(ada)
+			}
+			before := w.told(ada)
+			if tc.complains {
+				records := w.rt.eng.Load().records
+				if err := records.Update(t.Context(), records.Tag("c-ada"), func(now time.Time, r *access.Record) error {
+					r.Complain(now, r.Address)
+					return nil
+				}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.relisted(tc.list)
+			w.clock.advance(movedWait)
+			want := before
+			if tc.hello != "" {
+				want++
+			}
+			if n := w.told(ada); n != want {
+				t.Fatalf("%d notices, want %d", n-before, want-before)
+			}
+			if n := w.told("lovelace@example.com"); n != 0 {
+				t.Errorf("%d notices to an address that was never hers to sign in with", n)
+			}
+			if tc.hello == "" {
+				return
+			}
+			m := w.notices(ada, want)[0]
+			if m.Subject != w.conf.UI.Text("notice.off.subject", nil) || !strings.HasPrefix(m.Text, tc.hello) ||
+				!strings.Contains(m.Text, "closed your portal access on 22 November.") {
+				t.Errorf("she is told %q:\n%s", m.Subject, m.Text)
+			}
+		})
+	}
+}
+
+// Access that is given back before the notice leaves was a slip of staff: nobody
+// is frightened by it. Withdrawn later all the same, the client is told.
+func TestWithdrawnAndGivenBack(t *testing.T) {
+	t.Parallel()
+	const ada = "ada@example.com"
+	off := strings.Replace(sampleClients, "Ada Lovelace,yes,yes", "Ada Lovelace,no,yes", 1)
+	s := new(scripted)
+	w := newWorld(t, s.use)
+	w.signIn(ada)
+	before := w.told(ada)
+	w.relisted(off)
+	w.relisted(sampleClients)
+	w.clock.advance(movedWait)
+	w.clock.advance(noticeLate)
+	if n := w.told(ada); n != before {
+		t.Fatalf("%d notices of a slip", n-before)
+	}
+	for told := 1; told <= 2; told++ { // each time is a mail of its own
+		w.signInAgain(ada)
+		before := w.told(ada)
+		w.relisted(off)
+		w.clock.advance(movedWait)
+		if n := w.told(ada); n != before+1 {
+			t.Fatalf("withdrawn for good: %d notices, want 1", n-before)
+		}
+		w.relisted(sampleClients)
+		w.clock.advance(time.Minute)
+	}
+	ids := map[string]bool{}
+	for _, m := range s.tried() {
+		if m.Subject == w.conf.UI.Text("notice.off.subject", nil) {
+			ids[m.ID] = true
+		}
+	}
+	if len(ids) != 2 {
+		t.Errorf("%d message ids for two mails: a mail program shows one of them", len(ids))
+	}
+}
+
+// Several gates read one list: the client is told once.
+func TestWithdrawnIsToldOnce(t *testing.T) {
+	t.Parallel()
+	const ada = "ada@example.com"
+	w := newWorld(t)
+	w.signIn(ada)
+	before := w.told(ada)
+	was, err := w.conf.Clients.ByID(t.Context(), "c-ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.relisted(strings.Replace(sampleClients, "Ada Lovelace,yes,yes", "Ada Lovelace,no,yes", 1))
+	w.clock.advance(time.Second)
+	if err := w.rt.announceWithdrawn(t.Context(), w.rt.eng.Load(), was); err != nil { // another gate
+		t.Fatal(err)
+	}
+	if queued := w.db.notices.Swap(1); queued != 2 { // of which one is there already
+		t.Fatalf("%d notices were put into the queue, want one by each gate", queued)
+	}
+	w.clock.advance(movedWait)
+	if n := w.told(ada); n != before+1 {
+		t.Errorf("%d notices, want 1", n-before)
+	}
+}
+
+// TestTakenAwayIsTold: whose linked account staff take away is told, once.
+func TestTakenAwayIsTold(t *testing.T) {
+	t.Parallel()
+	const ada = "ada@example.com"
+	w := newWorld(t)
+	w.signIn(ada)
+	before := w.told(ada)
+	records := w.rt.eng.Load().records
+	if err := records.Update(t.Context(), records.Tag("c-ada"), func(now time.Time, r *access.Record) error {
+		r.Link(now, access.Subject{Hash: "account", Method: "google"}, access.Stranger{})
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time there is none
+		if err := w.rt.Unlink(t.Context(), "c-ada", "desk"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.idle()
+	if n := w.told(ada); n != before+1 {
+		t.Fatalf("%d notices, want 1", n-before)
+	}
+}
