@@ -133,6 +133,9 @@ type Link struct {
 	// Invited reports that it came with an invitation, of which the newest
 	// counts.
 	Invited bool `json:"v,omitempty"`
+	// Sent reports that staff sent it: no window waits for it, and no code came
+	// with it.
+	Sent bool `json:"d,omitempty"`
 	// Epoch is the store's when the link was made: see Fence.
 	Epoch string `json:"o,omitempty"`
 }

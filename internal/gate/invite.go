@@ -15,8 +15,8 @@ import (
 	"github.com/portalgate/portalgate/internal/mail"
 )
 
-// Staff have links mailed: an invitation, or the usual mail to one who has been
-// here before. No browser has asked for such a link, so that none is signed in
+// Staff have links mailed: an invitation, or a link alone to one who has been here
+// before. No browser has asked for such a link, so that none is signed in
 // by it without the address being typed, or the client having been there before.
 
 // deskLinkLife is how long a link lasts that staff have sent.
@@ -31,7 +31,7 @@ var (
 	// ErrReturnTo is returned if what is to be the page to land on is none of this
 	// site.
 	ErrReturnTo = errors.New("the page to land on is not a path of this site, of at most 512 characters")
-	// ErrWords is returned if the words in an invitation are too many.
+	// ErrWords is returned if the words in such a mail are too many.
 	ErrWords = fmt.Errorf("the words are more than %d characters", mail.MaxWords)
 )
 
@@ -42,10 +42,10 @@ type LinkOrder struct {
 	By string
 	// ReturnTo is the path to land on; empty is the start page.
 	ReturnTo string
-	// Invite makes it an invitation, in the place of earlier ones, with the
-	// practice's Words, which may be empty.
+	// Invite makes it an invitation, in the place of earlier ones.
 	Invite bool
-	Words  string
+	// Words are the practice's own, and may be empty.
+	Words string
 }
 
 // QueueLink queues such a mail; what becomes of it, [Runtime.Mails] tells. It
@@ -105,14 +105,18 @@ func (l letter) kind() string {
 	return "link"
 }
 
-// invite writes the invitation that a queue item asks for.
-func (c *Config) invite(item string, to directory.Client, token string, l letter) (mail.Message, error) {
+// fromStaff writes the mail for a link that staff send.
+func (c *Config) fromStaff(item string, to directory.Client, link, stop string, l letter) (mail.Message, error) {
 	letters, err := mail.NewComposer(c.UI, c.Templates)
 	if err != nil {
 		return mail.Message{}, err
 	}
-	return letters.Invitation(mail.Invitation{
+	in := mail.Invitation{
 		ID: messageID(item), To: to.Email, First: firstName(to), Words: l.Words,
-		Link: c.page("/link", token), Life: time.Duration(l.Life) * time.Second,
-	})
+		Link: c.page("/link", link), Life: time.Duration(l.Life) * time.Second,
+	}
+	if l.Invited {
+		return letters.Invitation(in)
+	}
+	return letters.LinkSent(in, c.page("/stop", stop))
 }

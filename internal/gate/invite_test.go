@@ -37,6 +37,9 @@ func TestInvitation(t *testing.T) {
 	}
 	b := w.browser()
 	p := b.get(link(m)).says("open.new.title")
+	if p.has(w.conf.UI.Text("open.new.code", nil)) {
+		t.Error("it speaks of a code, and there is none")
+	}
 	p = b.send(p.form("/sign-in/link"), "email", "bob@example.com")
 	if p.says("open.new.wrong"); b.signedIn() {
 		t.Fatal("a wrong address signs in")
@@ -79,25 +82,39 @@ func TestSecondInvitation(t *testing.T) {
 	b.send(b.get(link(own)).form("/sign-in/link")).isPortal("/", "c-ada")
 }
 
-// TestLinkFromTheDesk is the usual mail, which no browser asked for. Where its
+// TestLinkFromTheDesk is a mail that no browser asked for, and says so. Where its
 // client has been before, it takes one press.
 func TestLinkFromTheDesk(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, wide)
 	b := w.signIn("ada@example.com")
 	b.send(b.get("/sign-in/sign-out").form("/sign-in/sign-out"))
-	if err := w.rt.QueueLink(t.Context(), LinkOrder{Client: "c-ada", By: "desk", ReturnTo: "/files/7"}); err != nil {
+	if err := w.rt.QueueLink(t.Context(), LinkOrder{Client: "c-ada", By: "desk", ReturnTo: "/files/7", Words: "Your files are there."}); err != nil {
 		t.Fatal(err)
 	}
 	m := w.letters("ada@example.com", 2)[0]
-	if m.Subject != w.conf.UI.Text("mail.sign_in.subject", nil) {
-		t.Errorf("subject %q", m.Subject)
+	if m.Subject != w.conf.UI.Text("mail.sign_in.subject", nil) || code(m) != "" || !strings.Contains(m.Text, "Your files are there.") ||
+		strings.Contains(m.Text, w.conf.UI.Text("mail.sign_in.asked", nil)) {
+		t.Errorf("%s\n%s", m.Subject, m.Text)
 	}
 	w.browser().get(link(m)).says("open.new.title")
 	p := b.get(link(m)).says("open.known.title")
 	if p = b.send(p.form("/sign-in/link")); p.body != "portal /files/7 for c-ada" {
 		t.Errorf("landed on %s: %s", p.url.Path, p.text())
 	}
+}
+
+// TestLinkFromTheDeskIsStopped: who did not expect it switches it off.
+func TestLinkFromTheDeskIsStopped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if err := w.rt.QueueLink(t.Context(), LinkOrder{Client: "c-ada", By: "desk"}); err != nil {
+		t.Fatal(err)
+	}
+	m := w.letters("ada@example.com", 1)[0]
+	b := w.browser()
+	b.send(b.get(stopOf(m)).form("/sign-in/stop"), "email", "ada@example.com").says("stop.done.title")
+	w.browser().get(link(m)).says("stopped.title")
 }
 
 // TestNoLinkFromTheDesk: whom nothing may be mailed to, and what may not be
@@ -129,6 +146,7 @@ func TestNoLinkFromTheDesk(t *testing.T) {
 		{LinkOrder{Client: "c-bob", ReturnTo: "https://evil.example/"}, ErrReturnTo},
 		{LinkOrder{Client: "c-bob", ReturnTo: "/" + strings.Repeat("a", maxReturn)}, ErrReturnTo},
 		{LinkOrder{Client: "c-bob", Invite: true, Words: strings.Repeat("ü", mail.MaxWords+1)}, ErrWords},
+		{LinkOrder{Client: "c-bob", Words: strings.Repeat("ü", mail.MaxWords+1)}, ErrWords},
 	} {
 		if err := w.rt.QueueLink(t.Context(), tc.order); !errors.Is(err, tc.want) {
 			t.Errorf("%+v: %v, want %v", tc.order, err, tc.want)

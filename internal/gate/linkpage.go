@@ -48,7 +48,10 @@ func (v *visit) pageOf(o opened, wrong string) ui.Page {
 			Name: "email", Label: "open.new.label", Hint: "open.new.hint", Kind: ui.EmailField, Wrong: wrong != "",
 		}}
 		page.Wrong = wrong
-		page.Body = append(page.Body, v.form(o.flow, "/link", form), ui.Text("open.new.code"))
+		page.Body = append(page.Body, v.form(o.flow, "/link", form))
+		if !o.link.Sent {
+			page.Body = append(page.Body, ui.Text("open.new.code"))
+		}
 		if wrong != "" {
 			page.Status = http.StatusUnprocessableEntity
 		}

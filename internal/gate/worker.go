@@ -241,7 +241,8 @@ func (e *engine) sendLink(ctx context.Context, c *Config, it store.Item, l lette
 		tag = scratch
 	}
 	link := access.Link{
-		Hash: e.keys.linkHash(it.ID), Made: l.Made, Expires: l.Made + l.Life, ReturnTo: l.Back, Shared: l.Shared, Invited: l.Invited,
+		Hash: e.keys.linkHash(it.ID), Made: l.Made, Expires: l.Made + l.Life, ReturnTo: l.Back, Shared: l.Shared,
+		Invited: l.Invited, Sent: l.Tag != "",
 	}
 	var state access.State
 	withheld := false
@@ -268,14 +269,15 @@ func (e *engine) sendLink(ctx context.Context, c *Config, it store.Item, l lette
 
 // compose writes the mail for a link. Neither it nor its secrets are kept.
 func (e *engine) compose(c *Config, it store.Item, to directory.Client, tag string, l letter) (mail.Message, error) {
-	link := e.keys.linkSecret(it.ID)
-	if l.Invited {
-		return c.invite(it.ID, to, session.Token(tag, link), l)
+	secret := e.keys.linkSecret(it.ID)
+	link, stop := session.Token(tag, secret), session.Token(tag, e.keys.stopSecret(access.HashOf(secret)))
+	if l.Tag != "" {
+		return c.fromStaff(it.ID, to, link, stop, l)
 	}
 	return c.compose(mail.SignIn{
 		ID: messageID(it.ID), To: to.Email, First: firstName(to),
 		Code: e.keys.mailCode(it.ID), Life: time.Duration(l.Life) * time.Second,
-	}, session.Token(tag, link), session.Token(tag, e.keys.stopSecret(access.HashOf(link))))
+	}, link, stop)
 }
 
 func (c *Config) compose(in mail.SignIn, link, stop string) (mail.Message, error) {

@@ -30,22 +30,15 @@ const MaxWords = 500
 // Invitation composes the mail that invites a client. It refuses what SignIn
 // refuses.
 func (c *Composer) Invitation(in Invitation) (Message, error) {
-	if in.Life <= 0 {
-		return Message{}, errors.New("link has no life")
-	}
-	if err := checkLink("link", in.Link); err != nil {
+	if err := in.check(); err != nil {
 		return Message{}, err
 	}
 	slots := ui.Slots{"life": ui.Life(in.Life), "address": in.To}
 	say := func(key string) string { return c.ui.Text("mail.invite."+key, slots) }
-	parts := []part{{Text: say("opened")}}
-	if words := clean(in.Words, MaxWords); words != "" {
-		parts = append(parts, part{Text: words})
-	}
 	return c.letter(envelope{"invitation", in.ID, in.To, in.First}, letter{
 		Subject: say("subject"),
 		Preview: say("preview"),
-		Parts: append(parts,
+		Parts: append(in.opening(say("opened")),
 			part{Text: c.ui.Text("mail.sign_in.button", nil), Button: in.Link},
 			part{Text: say("type")},
 			part{Text: c.ui.Text("mail.sign_in.once", slots), Tight: true},
@@ -55,4 +48,20 @@ func (c *Composer) Invitation(in Invitation) (Message, error) {
 			part{Text: say("not_you"), Quiet: true, Tight: true},
 		),
 	})
+}
+
+func (in Invitation) check() error {
+	if in.Life <= 0 {
+		return errors.New("link has no life")
+	}
+	return checkLink("link", in.Link)
+}
+
+// opening is what the mail is, and the practice's words if there are any.
+func (in Invitation) opening(what string) []part {
+	parts := []part{{Text: what}}
+	if words := clean(in.Words, MaxWords); words != "" {
+		parts = append(parts, part{Text: words})
+	}
+	return parts
 }

@@ -69,10 +69,64 @@ Willow Creek Counseling, +1 555 0100
 	}
 }
 
+func TestLinkSent(t *testing.T) {
+	c, err := composer(t, willow())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := c.LinkSent(invited(), stop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const text = `Hello Ada,
+
+Willow Creek Counseling sent you this link to sign in.
+
+We look forward to seeing you.
+
+Sign in:
+` + link + `
+
+If we ask for your email address, type ada@example.com.
+The button works once. It lasts 24 hours.
+
+Was this not meant for you? Then tell us. Call Willow Creek Counseling on +1 555 0100.
+To switch the link off: ` + stop + `
+
+Willow Creek Counseling, +1 555 0100
+`
+	if m.Text != text || m.Subject != "Sign in to your Client Portal" || m.Kind != "sign-in" {
+		t.Errorf("%q, %q:\n%s", m.Subject, m.Kind, m.Text)
+	}
+	if _, err := c.LinkSent(invited(), stop+"\nx"); err == nil {
+		t.Error("with a stop link of two lines it is composed")
+	}
+}
+
 // What staff write, and a name on file, may add no line to our mail, no markup,
 // no link that hides where it leads, and no header.
 func TestE14_HostileInvitation(t *testing.T) {
-	plain := invite(t, invited())
+	c, err := composer(t, willow())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("invitation", func(t *testing.T) { hostileWords(t, c.Invitation, 2) })
+	t.Run("link", func(t *testing.T) {
+		hostileWords(t, func(in Invitation) (Message, error) { return c.LinkSent(in, stop) }, 3)
+	})
+}
+
+// hostileWords puts what may stand in words and names into a mail, which has so many
+// links of its own.
+func hostileWords(t *testing.T, compose func(Invitation) (Message, error), links int) {
+	written := func(in Invitation) Message {
+		m, err := compose(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	plain := written(invited())
 	for name, hostile := range map[string]string{
 		"lines":    "x\r\n\r\nBcc: eve@example.com\u2028\u2029\x85y",
 		"markup":   `<a href="https://evil.example">Sign in</a><img src=x>`,
@@ -87,11 +141,11 @@ func TestE14_HostileInvitation(t *testing.T) {
 		} {
 			in := invited()
 			set(&in)
-			m := invite(t, in)
+			m := written(in)
 			if strings.Count(m.Text, "\n") != strings.Count(plain.Text, "\n") {
 				t.Errorf("%s in the %s adds a line:\n%s", name, field, m.Text)
 			}
-			if strings.Count(m.HTML, "<") != strings.Count(plain.HTML, "<") || strings.Count(m.HTML, `href="`) != 2 {
+			if strings.Count(m.HTML, "<") != strings.Count(plain.HTML, "<") || strings.Count(m.HTML, `href="`) != links {
 				t.Errorf("%s in the %s adds markup", name, field)
 			}
 			if m.Subject != plain.Subject || m.To != plain.To || m.From != plain.From || !oneLine(strings.ReplaceAll(m.Text, "\n", "")) {
@@ -122,6 +176,9 @@ func TestE08_InvitationRefuses(t *testing.T) {
 		set(&in)
 		if _, err := c.Invitation(in); err == nil || strings.Contains(err.Error(), "eve") {
 			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := c.LinkSent(in, stop); err == nil || strings.Contains(err.Error(), "eve") {
+			t.Errorf("%s in a link that is sent: %v", name, err)
 		}
 	}
 }

@@ -11,23 +11,20 @@ import (
 )
 
 // invite has the client that the path names invited.
-func (v *visit) invite() {
+func (v *visit) invite() { v.sends(gate.LinkOrder{Invite: true}) }
+
+// sendLink has a sign-in link mailed to the client that the path names.
+func (v *visit) sendLink() { v.sends(gate.LinkOrder{}) }
+
+// sends has either mailed, with the page to land on and the practice's words.
+func (v *visit) sends(o gate.LinkOrder) {
 	var in struct {
 		ReturnTo string `json:"return_to"`
 		Message  string `json:"message"`
 	}
 	if v.read(&in) {
-		v.mail(gate.LinkOrder{Invite: true, ReturnTo: in.ReturnTo, Words: in.Message})
-	}
-}
-
-// sendLink has a sign-in link mailed to the client that the path names.
-func (v *visit) sendLink() {
-	var in struct {
-		ReturnTo string `json:"return_to"`
-	}
-	if v.read(&in) {
-		v.mail(gate.LinkOrder{ReturnTo: in.ReturnTo})
+		o.ReturnTo, o.Words = in.ReturnTo, in.Message
+		v.mail(o)
 	}
 }
 

@@ -145,8 +145,11 @@ func TestMails(t *testing.T) {
 		}
 	}
 	var g scripted
-	if w := ask(g.desk(t), "desk", "POST", "/api/v1/clients/c-ada/invitation", `{"message":"Hello","return_to":"/a"}`); w.Code != 202 || g.link.Words != "Hello" || g.link.ReturnTo != "/a" {
-		t.Errorf("%d, %+v", w.Code, g.link)
+	for _, at := range []string{"invitation", "link"} {
+		w := ask(g.desk(t), "desk", "POST", "/api/v1/clients/c-ada/"+at, `{"message":"Hello","return_to":"/a"}`)
+		if w.Code != 202 || g.link.Words != "Hello" || g.link.ReturnTo != "/a" {
+			t.Errorf("%s: %d, %+v", at, w.Code, g.link)
+		}
 	}
 }
 
