@@ -252,22 +252,25 @@ func TestInboxCanBeUsedByEverybody(t *testing.T) {
 	}
 	// The mail by itself is for mail programs to show; we look at it.
 	site := newSite(t)
-	site.page("/mail", m.HTML)
-	b.visit("http://" + site.addr + "/mail")
-	b.until("the mail", "location.pathname == '/mail'")
-	b.photograph("mail-sign-in", pictures, mailed)
+	show := func(name, html string) {
+		t.Helper()
+		site.page("/"+name, html)
+		b.visit("http://" + site.addr + "/" + name)
+		b.until("the mail", "location.pathname == "+quote("/"+name))
+		b.photograph(name, pictures, mailed)
+	}
+	show("mail-sign-in", m.HTML)
 	h := openHouse(t, willow(), false)
 	h.visitor().signIn("ada@example.com", 1)
 	h.advance(10 * time.Second)
-	site.page("/notice", h.notice("ada@example.com", 1).HTML)
-	b.visit("http://" + site.addr + "/notice")
-	b.until("the notice", "location.pathname == '/notice'")
-	b.photograph("mail-notice-new", pictures, mailed)
-	h.invite("c-bob", "We look forward to seeing you. The form takes five minutes, and you can stop and go on later.")
-	site.page("/invitation", h.letter("bob@example.com", 1).HTML)
-	b.visit("http://" + site.addr + "/invitation")
-	b.until("the invitation", "location.pathname == '/invitation'")
-	b.photograph("mail-invitation", pictures, mailed)
+	show("mail-notice-new", h.notice("ada@example.com", 1).HTML)
+	const words = "We look forward to seeing you. The form takes five minutes, and you can stop and go on later."
+	h.invite("c-bob", words)
+	show("mail-invitation", h.letter("bob@example.com", 1).HTML)
+	h.send("c-ada", words)
+	show("mail-link", h.letter("ada@example.com", 2).HTML)
+	h.onFile(strings.Replace(clients, "c-bob,bob@example.com,Bob Stone,yes", "c-bob,bob@example.com,Bob Stone,no", 1))
+	show("mail-notice-off", h.tidings("bob@example.com", 1).HTML)
 	if said := append(b.complaints(), owner.first.complaints()...); len(said) > 0 {
 		t.Errorf("the browser complains: %q", said)
 	}

@@ -5,6 +5,7 @@ package browsertest
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/portalgate/portalgate/internal/gate"
@@ -24,7 +25,19 @@ func (h *house) issue(client string) string {
 // invite has staff invite a client.
 func (h *house) invite(client, words string) {
 	h.t.Helper()
-	if err := h.rt.QueueLink(context.Background(), gate.LinkOrder{Client: client, By: "desk", Invite: true, Words: words}); err != nil {
+	h.order(gate.LinkOrder{Client: client, Invite: true, Words: words})
+}
+
+// send has a client sent a link by staff.
+func (h *house) send(client, words string) {
+	h.t.Helper()
+	h.order(gate.LinkOrder{Client: client, Words: words})
+}
+
+func (h *house) order(o gate.LinkOrder) {
+	h.t.Helper()
+	o.By = "desk"
+	if err := h.rt.QueueLink(context.Background(), o); err != nil {
 		h.t.Fatal(err)
 	}
 }
@@ -97,6 +110,9 @@ func (c *catalogue) desk() {
 		c.t.Fatal(err)
 	}
 	told := h.mail("ada@example.com", 1, unasked)
+	c.mails += told.Subject + told.Text
+	h.onFile(strings.Replace(clients, "c-bob,bob@example.com,Bob Stone,yes", "c-bob,bob@example.com,Bob Stone,no", 1))
+	told = h.tidings("bob@example.com", 1)
 	c.mails += told.Subject + told.Text
 }
 
