@@ -37,9 +37,9 @@ type Gate struct {
 	// How mail leaves. Required.
 	Mail Mail `json:"mail,omitzero"`
 
-	// A folder with the practice's own words for the sign-in mail: sign-in.txt
-	// and sign-in.html, and sign-in.subject if that is to be another. Default:
-	// the usual words.
+	// A folder with the practice's own words for the mails with a link: sign-in.txt
+	// and sign-in.html, and sign-in.subject if that is to be another; so for
+	// invitation and for link, which staff send. Default: the usual words.
 	Templates string `json:"templates,omitempty"`
 
 	// The ways to sign in, in the order they are offered; the method's name

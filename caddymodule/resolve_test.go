@@ -22,12 +22,14 @@ func provision(t *testing.T, config string) (*App, error) {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	for name, content := range map[string]string{
-		"clients.csv":        "id,email,name\nc-ada,ada@example.com,Ada Lovelace\n",
-		"words/sign-in.txt":  "Hello {{.First}}, {{.Code}} {{.Stop}}",
-		"words/sign-in.html": `<a href="{{.Link}}">{{.Code}}</a> <a href="{{.Stop}}">x</a>`,
-		"bad.csv":            "id,email,name\nc-ada,ada@example.com,Ada Lovelace\nc-two,ada@example.com,Somebody Else\n",
-		"logo.txt":           "not a picture",
-		"large.svg":          `<svg xmlns="http://www.w3.org/2000/svg">` + strings.Repeat(" ", 150<<10) + "</svg>",
+		"clients.csv":            "id,email,name\nc-ada,ada@example.com,Ada Lovelace\n",
+		"words/sign-in.txt":      "Hello {{.First}}, {{.Code}} {{.Stop}}",
+		"words/sign-in.html":     `<a href="{{.Link}}">{{.Code}}</a> <a href="{{.Stop}}">x</a>`,
+		"unsaid/invitation.txt":  "Hello {{.First}}\n{{.Link}}\n",
+		"unsaid/invitation.html": `<a href="{{.Link}}">{{.Message}}</a>`,
+		"bad.csv":                "id,email,name\nc-ada,ada@example.com,Ada Lovelace\nc-two,ada@example.com,Somebody Else\n",
+		"logo.txt":               "not a picture",
+		"large.svg":              `<svg xmlns="http://www.w3.org/2000/svg">` + strings.Repeat(" ", 150<<10) + "</svg>",
 	} {
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 			t.Fatal(err)
@@ -122,6 +124,7 @@ func TestRefused(t *testing.T) {
 		{"a key that is not there", `"outbox": true`, `"mailgun": {"domain": "mg.example.com", "from": "a@example.com", "api_key": "{file./none}"}`, "mail mailgun: "},
 		{"templates that are not there", `"mail"`, `"templates": "none", "mail"`, "portalgate main: templates none: "},
 		{"a template without the link", `"mail"`, `"templates": "words", "mail"`, "sign-in.txt lacks the link; write {{.Link}}"},
+		{"a template without what staff write", `"mail"`, `"templates": "unsaid", "mail"`, "invitation.txt lacks what staff write to the client; write {{.Message}}"},
 		{"a path", `"mail"`, `"path": "/", "mail"`, "path is"},
 		{"a mode", `"mail"`, `"unknown_email": "maybe", "mail"`, "unknown_email is"},
 		{"a session", `"mail"`, `"session": {"idle": "-1h"}, "mail"`, "session: "},

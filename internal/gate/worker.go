@@ -301,10 +301,17 @@ func messageID(item string) string { return string(access.HashOf([]byte("message
 // would be found when the first client waits for one.
 func (c *Config) Check() error {
 	sample := session.Token(strings.Repeat("a", session.TagSize), make([]byte, session.SecretSize))
-	for _, first := range []string{"", strings.Repeat("W", 100)} { // whatever a name does to a template
-		in := mail.SignIn{ID: "sample", To: "ada@example.com", First: first, Code: "00000000", Life: time.Hour}
+	for _, long := range []string{"", strings.Repeat("W", mail.MaxWords)} { // whatever a name or staff's words do to a template
+		to := directory.Client{Email: "ada@example.com", Name: long}
+		in := mail.SignIn{ID: "sample", To: to.Email, First: long, Code: "00000000", Life: time.Hour}
 		if _, err := c.compose(in, sample, sample); err != nil {
 			return err
+		}
+		for _, invited := range []bool{true, false} {
+			l := letter{Invited: invited, Words: long, Life: int64(time.Hour / time.Second)}
+			if _, err := c.fromStaff("sample", to, sample, sample, l); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -31,6 +31,9 @@ func NewComposer(u *ui.UI, t *Templates) (*Composer, error) {
 	if !plainAddress(p.From) {
 		return nil, errors.New("the address that mails come from is not a plain one like hello@example.com")
 	}
+	if t == nil {
+		t = new(Templates)
+	}
 	_, domain, _ := strings.Cut(p.From, "@")
 	return &Composer{ui: u, practice: p, domain: domain, templates: t}, nil
 }

@@ -35,7 +35,7 @@ func (c *Composer) Invitation(in Invitation) (Message, error) {
 	}
 	slots := ui.Slots{"life": ui.Life(in.Life), "address": in.To}
 	say := func(key string) string { return c.ui.Text("mail.invite."+key, slots) }
-	return c.letter(envelope{"invitation", in.ID, in.To, in.First}, letter{
+	m, err := c.letter(envelope{"invitation", in.ID, in.To, in.First}, letter{
 		Subject: say("subject"),
 		Preview: say("preview"),
 		Parts: append(in.opening(say("opened")),
@@ -48,6 +48,10 @@ func (c *Composer) Invitation(in Invitation) (Message, error) {
 			part{Text: say("not_you"), Quiet: true, Tight: true},
 		),
 	})
+	if err != nil {
+		return Message{}, err
+	}
+	return c.inOwnWords(m, c.templates.invitation, in.First, in.filled())
 }
 
 func (in Invitation) check() error {
@@ -60,8 +64,15 @@ func (in Invitation) check() error {
 // opening is what the mail is, and the practice's words if there are any.
 func (in Invitation) opening(what string) []part {
 	parts := []part{{Text: what}}
-	if words := clean(in.Words, MaxWords); words != "" {
+	if words := in.message(); words != "" {
 		parts = append(parts, part{Text: words})
 	}
 	return parts
+}
+
+func (in Invitation) message() string { return clean(in.Words, MaxWords) }
+
+// filled is what a practice's own words may name.
+func (in Invitation) filled() filled {
+	return filled{"Link": in.Link, "Life": ui.Life(in.Life), "Address": in.To, "Message": in.message()}
 }

@@ -17,7 +17,7 @@ func (c *Composer) LinkSent(in Invitation, stop string) (Message, error) {
 	}
 	slots := ui.Slots{"life": ui.Life(in.Life), "address": in.To, "stop": ""}
 	say := func(key string) string { return c.ui.Text(key, slots) }
-	return c.letter(envelope{"sign-in", in.ID, in.To, in.First}, letter{
+	m, err := c.letter(envelope{"sign-in", in.ID, in.To, in.First}, letter{
 		Subject: say("mail.sign_in.subject"),
 		Preview: say("mail.sign_in.preview"),
 		Parts: append(in.opening(say("mail.sent.sent")),
@@ -28,4 +28,10 @@ func (c *Composer) LinkSent(in Invitation, stop string) (Message, error) {
 			part{Text: say("mail.sign_in.stop"), Link: stop, Quiet: true, Tight: true},
 		),
 	})
+	if err != nil {
+		return Message{}, err
+	}
+	f := in.filled()
+	f["Stop"] = stop
+	return c.inOwnWords(m, c.templates.link, in.First, f)
 }

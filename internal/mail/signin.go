@@ -62,11 +62,8 @@ func (c *Composer) SignIn(in SignIn) (Message, error) {
 			{Text: say("keep"), Quiet: true},
 		},
 	})
-	if err != nil || c.templates == nil {
-		return m, err
-	}
-	if err := c.ownWords(&m, in); err != nil {
+	if err != nil {
 		return Message{}, err
 	}
-	return m, nil
+	return c.inOwnWords(m, c.templates.signIn, in.First, filled{"Link": in.Link, "Life": ui.Life(in.Life), "Stop": in.Stop, "Code": in.Code})
 }

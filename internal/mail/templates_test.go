@@ -12,6 +12,8 @@ import (
 )
 
 const (
+	subjectFile, textFile, htmlFile = "sign-in.subject", "sign-in.txt", "sign-in.html"
+
 	goodText = "Hi {{.First}},\n\n{{.Link}}\n\nor {{.Code}}, for {{.Life}}. Not you? {{.Stop}}\n{{.Practice}} {{.Phone}}\n"
 	goodHTML = `<p>Hi {{.First}}</p><a href="{{.Link}}">Sign in</a> {{.Code}} <a href="{{.Stop}}">Not you?</a>`
 )
@@ -24,8 +26,8 @@ func templates(files map[string]string) fstest.MapFS {
 	return dir
 }
 
-// own composes ada's mail with templates.
-func own(t *testing.T, dir fstest.MapFS, first string) (Message, error) {
+// written composes ada's mail with templates.
+func written(t *testing.T, dir fstest.MapFS, first string) (Message, error) {
 	t.Helper()
 	tpl, err := LoadTemplates(dir)
 	if err != nil {
@@ -45,7 +47,7 @@ func own(t *testing.T, dir fstest.MapFS, first string) (Message, error) {
 }
 
 func TestTemplates(t *testing.T) {
-	m, err := own(t, templates(map[string]string{subjectFile: "Your way in to {{.Practice}}\n"}), "Ada")
+	m, err := written(t, templates(map[string]string{subjectFile: "Your way in to {{.Practice}}\n"}), "Ada")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +55,7 @@ func TestTemplates(t *testing.T) {
 	if m.Subject != "Your way in to Willow Creek Counseling" || m.Text != want || !strings.Contains(m.HTML, `href="`+link+`"`) {
 		t.Errorf("composed %+v", m)
 	}
-	if m, err = own(t, templates(nil), "Ada"); err != nil || m.Subject != "Sign in to your Client Portal" {
+	if m, err = written(t, templates(nil), "Ada"); err != nil || m.Subject != "Sign in to your Client Portal" {
 		t.Errorf("without a subject of its own: %q, %v", m.Subject, err)
 	}
 }
@@ -83,7 +85,7 @@ func TestTemplatesRefused(t *testing.T) {
 		{"text alone", map[string]string{htmlFile: ""}, "write both sign-in.txt and sign-in.html"},
 		{"another name", map[string]string{"signin.txt": "x"}, "signin.txt is not the name of a template; there are: sign-in.subject, sign-in.txt, sign-in.html"},
 	} {
-		if _, err := own(t, templates(tc.files), "Ada"); err == nil || !strings.Contains(err.Error(), tc.want) {
+		if _, err := written(t, templates(tc.files), "Ada"); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %q", tc.name, err, tc.want)
 		}
 	}
@@ -92,11 +94,103 @@ func TestTemplatesRefused(t *testing.T) {
 // TestE14_OwnTemplates: what stands in a name is no markup in a practice's own
 // words either.
 func TestE14_OwnTemplates(t *testing.T) {
-	m, err := own(t, templates(map[string]string{subjectFile: "For {{.First}}"}), "<img src=//evil>\r\nBcc: e\u202e{{.Link}}")
+	m, err := written(t, templates(map[string]string{subjectFile: "For {{.First}}"}), "<img src=//evil>\r\nBcc: e\u202e{{.Link}}")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(m.HTML, "<img") || !oneLine(m.Subject) || strings.Contains(m.Text, "\r") {
 		t.Errorf("the name became %q, %q, %q", m.Subject, m.Text, m.HTML)
+	}
+}
+
+const (
+	goodInvitationText = "Hi {{.First}},\n\n{{.Message}}\n\n{{.Link}}\n\nType {{.Address}} within {{.Life}}.\n{{.Practice}}\n"
+	goodInvitationHTML = `<p>Hi {{.First}}</p><p>{{.Message}}</p><a href="{{.Link}}">Come in</a>`
+	goodLinkText       = goodInvitationText + "Not for you? {{.Stop}}\n"
+	goodLinkHTML       = goodInvitationHTML + `<a href="{{.Stop}}">Not for you?</a>`
+)
+
+// staffs composes both mails that staff send, with templates for both.
+func staffs(t *testing.T, files map[string]string, in Invitation) (invitation, sent Message, err error) {
+	t.Helper()
+	dir := fstest.MapFS{}
+	for name, text := range map[string]string{
+		"invitation.txt": goodInvitationText, "invitation.html": goodInvitationHTML, "link.txt": goodLinkText, "link.html": goodLinkHTML,
+	} {
+		dir[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	for name, text := range files {
+		dir[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	tpl, err := LoadTemplates(dir)
+	if err != nil {
+		return Message{}, Message{}, err
+	}
+	u, err := ui.New(willow())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := NewComposer(u, tpl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := c.SignIn(ada()); err != nil || m.Subject != "Sign in to your Client Portal" {
+		t.Errorf("the sign-in mail, which has no templates: %q, %v", m.Subject, err)
+	}
+	if invitation, err = c.Invitation(in); err != nil {
+		return Message{}, Message{}, err
+	}
+	sent, err = c.LinkSent(in, stop)
+	return invitation, sent, err
+}
+
+// T7: a practice invites in its own words.
+func TestT07_OwnInvitation(t *testing.T) {
+	in := invited()
+	in.Words = "See you <soon> & bring 'it'.\nonly=url(x)"
+	invitation, sent, err := staffs(t, map[string]string{"invitation.subject": "Welcome to {{.Practice}}, {{.First}}"}, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "Hi Ada,\n\nSee you <soon> & bring 'it'. only=url(x)\n\n" + link + "\n\nType ada@example.com within 24 hours.\nWillow Creek Counseling\n"
+	if invitation.Text != want || invitation.Subject != "Welcome to Willow Creek Counseling, Ada" || invitation.Kind != "invitation" {
+		t.Errorf("%q:\n%s", invitation.Subject, invitation.Text)
+	}
+	if sent.Text != want+"Not for you? "+stop+"\n" || sent.Subject != "Sign in to your Client Portal" {
+		t.Errorf("%q:\n%s", sent.Subject, sent.Text)
+	}
+	for _, m := range []Message{invitation, sent} {
+		if !strings.Contains(m.HTML, `href="`+link+`"`) || strings.Contains(m.HTML, "<soon>") {
+			t.Errorf("the page is %s", m.HTML)
+		}
+	}
+	in.Words = ""
+	if _, _, err := staffs(t, nil, in); err != nil {
+		t.Errorf("without words of staff's: %v", err)
+	}
+}
+
+func TestT07_OwnInvitationRefused(t *testing.T) {
+	without := func(text, what string) string { return strings.Replace(text, what, "", 1) }
+	for name, tc := range map[string]struct{ file, text, want string }{
+		"a code that there is not":        {"invitation.txt", goodInvitationText + "\n{{.Code}}", `invitation.txt:10:2`},
+		"a stop link that there is not":   {"invitation.html", goodInvitationHTML + "{{.Stop}}", `no entry for key "Stop"`},
+		"no link":                         {"invitation.txt", without(goodInvitationText, "{{.Link}}"), "invitation.txt lacks the link"},
+		"no words of staff's":             {"invitation.txt", without(goodInvitationText, "{{.Message}}"), "invitation.txt lacks what staff write to the client; write {{.Message}}"},
+		"none in the page":                {"link.html", without(goodLinkHTML, "{{.Message}}"), "link.html lacks what staff write"},
+		"no stop link":                    {"link.txt", without(goodLinkText, "{{.Stop}}"), "link.txt lacks the link for who did not ask"},
+		"words of staff's in the subject": {"invitation.subject", "{{.Message}}", "more than one line of 100 characters"},
+		"a picture from elsewhere":        {"invitation.html", goodInvitationHTML + "<img src=//x>", `invitation.html has "<img"`},
+		"a page alone":                    {"link.txt", "", "write both link.txt and link.html"},
+		"another name":                    {"invite.txt", "x", "invite.txt is not the name of a template"},
+	} {
+		in := invited()
+		in.Words = strings.Repeat("W", MaxWords)
+		if _, _, err := staffs(t, map[string]string{tc.file: tc.text}, in); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v, want %q", name, err, tc.want)
+		}
+	}
+	if _, err := LoadTemplates(fstest.MapFS{".keep": {}}); err == nil || !strings.Contains(err.Error(), "there may be: sign-in.subject") {
+		t.Errorf("an empty folder: %v", err)
 	}
 }
