@@ -35,8 +35,9 @@ type memory struct {
 }
 
 const (
-	// maxClosed bounds the closed pieces that are remembered.
-	maxClosed = 64
+	// maxClosed bounds the closed pieces that are remembered, at some 5 KB each:
+	// an import writes hundreds within a minute.
+	maxClosed = 1024
 	// slack is how much later than it was appended an event may say that it
 	// happened: clocks of several stores differ.
 	slack = time.Minute

@@ -148,7 +148,7 @@ func count(changes []csv.Change) (r ImportReport) {
 // away first, then the list, and then once more, for what was begun in between.
 func (rt *Runtime) take(ctx context.Context, e *engine, list directory.Bulk, changes []csv.Change) error {
 	for _, ch := range changes {
-		if err := rt.announceMoved(ctx, e, ch.After.ID, signsInBy(ch.Before), signsInBy(ch.After)); err != nil {
+		if err := rt.announceChange(ctx, e, ch.Before, ch.After); err != nil {
 			return err
 		}
 	}

@@ -141,11 +141,8 @@ func (rt *Runtime) ChangeClient(ctx context.Context, client directory.Client, by
 	case err != nil && !errors.Is(err, directory.ErrNotFound):
 		return directory.Client{}, rosterError(err)
 	}
-	if before, _ := address.Parse(was.Email); was.Access && client.Access {
-		// At worst a change is told that was not made; none is made in silence.
-		if err := rt.announceMoved(ctx, e, client.ID, before, to); err != nil {
-			return directory.Client{}, err
-		}
+	if err := rt.announceChange(ctx, e, was, client); err != nil {
+		return directory.Client{}, err
 	}
 	take := e.withdrawal(was, client, to)
 	if err := take(ctx); err != nil {
@@ -162,6 +159,15 @@ func (rt *Runtime) ChangeClient(ctx context.Context, client directory.Client, by
 	}
 	rt.done(ctx, e, c, "client_changed", on.ID, by)
 	return on, nil
+}
+
+// announceChange queues what the client is to be told of a change from was to is.
+// At worst a change is told that was not made; none is made in silence.
+func (rt *Runtime) announceChange(ctx context.Context, e *engine, was, is directory.Client) error {
+	if was.Access && !is.Access {
+		return rt.announceWithdrawn(ctx, e, was)
+	}
+	return rt.announceMoved(ctx, e, is.ID, signsInBy(was), signsInBy(is))
 }
 
 // withdrawal returns what takes away what a change from was to is takes away; to
@@ -202,6 +208,11 @@ func (rt *Runtime) RemoveClient(ctx context.Context, id string, version int, by 
 		return rosterError(err)
 	case was.Version != version:
 		return directory.ErrChanged
+	}
+	if was.Access {
+		if err := rt.announceWithdrawn(ctx, e, was); err != nil {
+			return err
+		}
 	}
 	if err := e.records.Rebind(ctx, id, ""); err != nil {
 		return err
