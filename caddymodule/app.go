@@ -150,6 +150,11 @@ func (a *App) Start() error {
 			return errors.Join(fmt.Errorf("portalgate %s: %w", name, err), a.Stop())
 		}
 		a.undos = append(a.undos, undo)
+		for _, m := range g.config.Methods {
+			if program, ok := m.Authenticator.(interface{ Warm() }); ok {
+				program.Warm() // in the background: one that does not start holds up nobody
+			}
+		}
 	}
 	if err := a.registerMetrics(); err != nil {
 		return errors.Join(err, a.Stop())

@@ -8,4 +8,5 @@ import (
 	_ "github.com/portalgate/portalgate/providers/google"
 	_ "github.com/portalgate/portalgate/providers/magiclink"
 	_ "github.com/portalgate/portalgate/providers/pin"
+	_ "github.com/portalgate/portalgate/providers/plugin"
 )

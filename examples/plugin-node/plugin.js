@@ -44,7 +44,7 @@ const method = {
     const hash = (s) => createHash('sha256').update(String(s)).digest();
     const right = timingSafeEqual(hash((fields.born ?? '').trim()), hash(member?.born ?? 'nobody'));
     if (!member || !right) return { denial: { text: 'That card number and year do not belong together.', field: 'card' } };
-    return { claim: { subject: fields.card.replaceAll(' ', ''), email: member.email, email_verified: true, amr: ['kba'] } };
+    return { claim: { subject: fields.card.replaceAll(' ', ''), email: member.email, email_verified: true, authoritative: true, amr: ['kba'] } };
   },
 };
 

@@ -147,6 +147,8 @@ type Redemption struct {
 	Code bool
 	// Method goes into the session, Kind is the browser for people to read.
 	Method, Kind string
+	// Ways is how else it was proved who it is, as [Ways] writes it.
+	Ways string
 	// Shared makes the session that of a shared computer; so does the link.
 	Shared bool
 	// Browser is the hash by which this browser will be known; empty if not.

@@ -41,6 +41,7 @@ const (
 	maxEvents   = 8    // that wait to be moved to the audit log
 	maxReturn   = 512  // bytes of a link's return path
 	maxKind     = 40   // bytes that name a browser, or a method
+	maxWays     = 40   // bytes of how somebody has proved who they are
 	MaxSize     = 4096 // bytes, encoded
 
 	pastLife  = 90 * 24 * time.Hour  // how long a link's fate is told

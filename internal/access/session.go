@@ -6,6 +6,7 @@ package access
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -24,6 +25,7 @@ type Session struct {
 	Hash   Hash   `json:"h"` // of the secret in its cookie
 	Method string `json:"m"` // how it was opened
 	Kind   string `json:"k,omitempty"`
+	Ways   string `json:"a,omitempty"` // how it was proved who it is, in the method's words
 	Made   int64  `json:"c"`
 	Used   int64  `json:"u"`
 	// Dead is its absolute end by the lifetimes it was opened under, Idle the
@@ -249,9 +251,13 @@ func (s *Session) lapse(now time.Time) {
 	}
 }
 
+// Ways writes the names of RFC 8176 that a method gives for how somebody has
+// proved who they are as a session keeps them: with a space between.
+func Ways(names []string) string { return strings.Join(names, " ") }
+
 // admit opens the session of an attempt that has shown what it takes.
 func (r *Record) admit(now time.Time, in Redemption, shared bool) Session {
-	s := Session{Hash: in.Session, Method: clip(in.Method, maxKind), Kind: clip(in.Kind, maxKind), Shared: shared}
+	s := Session{Hash: in.Session, Method: clip(in.Method, maxKind), Kind: clip(in.Kind, maxKind), Shared: shared, Ways: clip(in.Ways, maxWays)}
 	if !shared {
 		s.Browser = brief(in.Browser)
 	}

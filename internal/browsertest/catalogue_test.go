@@ -63,6 +63,7 @@ func everyPage(t testing.TB) *catalogue {
 	c.broken()
 	c.hard()
 	c.google()
+	c.programs()
 	return c
 }
 

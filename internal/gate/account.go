@@ -62,7 +62,7 @@ func (e *engine) tellAccount(ctx context.Context, c *Config, now time.Time, it s
 	told, err := letters.AccountLinked(mail.Notice{
 		ID: id, To: to.Email, First: firstName(to), When: time.Unix(s.Made, 0),
 		Stop: c.page("/stop", session.Token(l.Tag, e.keys.stopAccountSecret(l.Account))),
-	}, m.Describe().Label)
+	}, m.Describe().Text, m.Describe().Label)
 	if err != nil {
 		return none, err
 	}
@@ -88,14 +88,15 @@ func (e *engine) stopsAccount(r *access.Record, given access.Hash) *access.Subje
 
 // stopAccountPage asks whether to take an account away.
 func (v *visit) stopAccountPage(o opened, wrong string) ui.Page {
-	slots := ui.Slots{"method": "Google"} // if it is gone already
+	text, slots := "google", ui.Slots{"method": "Google"} // if it is gone already
 	if m, ok := v.method(o.account.Method); ok {
-		slots["method"] = m.Describe().Label
+		text, slots["method"] = m.Describe().Text, m.Describe().Label
 	}
+	text = "stop." + text
 	if o.state != access.Live {
-		return ui.Page{Title: "stop.google.off", Slots: slots, Body: []ui.Block{ui.Lead("stop.google.done")}}
+		return ui.Page{Title: text + ".off", Slots: slots, Body: []ui.Block{ui.Lead(text + ".done")}}
 	}
 	// The address is not told to whoever has no more than the stop link.
-	return v.stopForm(o, wrong, ui.Page{Title: "stop.google.title", Slots: slots, Body: []ui.Block{ui.Lead("stop.google.lead")}},
-		ui.Button{Key: "stop.google.button", Weight: ui.Main})
+	return v.stopForm(o, wrong, ui.Page{Title: text + ".title", Slots: slots, Body: []ui.Block{ui.Lead(text + ".lead")}},
+		ui.Button{Key: text + ".button", Weight: ui.Main})
 }

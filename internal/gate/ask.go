@@ -10,7 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strconv"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -26,6 +26,16 @@ import (
 // start shows what a method asks for first.
 func (v *visit) start(m Method) {
 	v.sweep()
+	switch {
+	case !v.ready(m, v.back()):
+		return
+	case m.Describe().Away:
+		v.redirect(v.Path + returnQuery(v.back())) // only a press sets off
+		return
+	case m.isProgram():
+		v.beginProgram(m)
+		return
+	}
 	ask := v.ask(m)
 	if ask == nil {
 		return
@@ -34,17 +44,23 @@ func (v *visit) start(m Method) {
 }
 
 // home is the method whose form is the page of choices, and to which "send a
-// link" leads: the first that asks for an address alone.
+// link" leads: the first that asks for an address alone, and if there is none,
+// the nearest to it that there is.
 func (v *visit) home() Method {
-	best := v.Methods[0]
-	for i := len(v.Methods) - 1; i >= 0; i-- {
-		switch d := v.Methods[i].Describe(); {
-		case d.Away:
-		case d.Digits == 0 || best.Describe().Away:
-			best = v.Methods[i]
-		}
+	return slices.MinFunc(v.Methods, func(a, b Method) int { return cmp.Compare(a.remote(), b.remote()) })
+}
+
+// remote is how far a method is from being that.
+func (m Method) remote() int {
+	switch d := m.Describe(); {
+	case d.Away:
+		return 3
+	case m.isProgram():
+		return 2
+	case d.Digits > 0:
+		return 1
 	}
-	return best
+	return 0
 }
 
 // ask returns the form a method begins with; nil if it has none to give, which
@@ -59,89 +75,14 @@ func (v *visit) ask(m Method) *providers.Ask {
 	return step.Ask
 }
 
-// answers is what a form held when it is shown again.
-type answers struct {
-	back   string
-	fields map[string]string
-	shared bool
-	// wrong is the key of what is wrong with the field badField.
-	wrong, badField string
-	// switching reports that somebody else is signed in here, and is to be
-	// signed out first.
-	switching bool
-}
-
-// methodSlots are what a method's texts may name.
-func methodSlots(d providers.Description) ui.Slots {
-	return ui.Slots{"life": ui.Life(d.Life), "digits": strconv.Itoa(d.Digits), "method": d.Label}
-}
-
-// fieldKey is the stem of a field's texts. The field that a method is named for
-// has those of the method itself.
-func fieldKey(text, field string) (label, hint string) {
-	if field == text {
-		return text + ".label", text + ".hint"
-	}
-	return text + "." + field, text + "." + field + ".hint"
-}
-
-// askPage is the page of a method's question.
-func (v *visit) askPage(m Method, ask *providers.Ask, f *flow, a answers) ui.Page {
-	d := m.Describe()
-	form := ui.Form{
-		Hidden:       []ui.Hidden{{Name: "return_to", Value: a.back}},
-		Shared:       true,
-		SharedTicked: a.shared,
-		Buttons:      []ui.Button{{Key: d.Text + ".button", Weight: ui.Main}},
-	}
-	for _, field := range ask.Fields {
-		x := ui.Field{Name: field.Name, Value: a.fields[field.Name], Wrong: field.Name == a.badField}
-		x.Label, x.Hint = fieldKey(d.Text, field.Name)
-		if field.Kind == providers.Digits {
-			x.Kind, x.Value = ui.CodeField, ""
-		}
-		form.Fields = append(form.Fields, x)
-	}
-	page := ui.Page{Title: d.Text + ".title", Wrong: a.wrong, Slots: methodSlots(d), Body: []ui.Block{ui.Lead(d.Text + ".lead")}}
-	if a.switching {
-		form.Hidden = append(form.Hidden, ui.Hidden{Name: "switch", Value: "1"})
-		form.Buttons[0].Key = "switch.button"
-		page.Title, page.Body = "switch.title", []ui.Block{ui.Lead("switch.lead"), ui.Text(d.Text + ".lead")}
-	}
-	if a.switching {
-		page.Body = append(page.Body, v.form(f, "/"+m.Path(), form), ui.Link{Key: "switch.stay", Href: "/", Weight: ui.Other})
-	} else {
-		page.Body = append(page.Body, v.withOthers(m, f, form, a.back)...)
-	}
-	if a.wrong != "" {
-		page.Status = http.StatusUnprocessableEntity
-	}
-	return page
-}
-
-// withOthers is a method's form with the other ways in. Those that go elsewhere
-// are buttons of the form, so that a shared computer is one for them too.
-func (v *visit) withOthers(m Method, f *flow, form ui.Form, back string) []ui.Block {
-	var beside, below []ui.Block
-	for _, other := range v.Methods {
-		switch d := other.Describe(); {
-		case other.Name == m.Name:
-		case d.Away:
-			form.Buttons = append(form.Buttons, ui.Button{
-				Key: d.Text + ".offer", Weight: ui.Other, Action: v.Path + "/" + other.Path(), Slots: methodSlots(d),
-			})
-			beside = append(beside, ui.Told{Key: d.Text + ".hint", Slots: methodSlots(d)}, ui.Told{Key: d.Text + ".privacy", Slots: methodSlots(d)})
-		default:
-			below = append(below, ui.Link{Key: d.Text + ".offer", Href: v.Path + "/" + other.Path() + returnQuery(back)})
-		}
-	}
-	return append(append([]ui.Block{v.form(f, "/"+m.Path(), form)}, beside...), below...)
-}
-
 // proceed takes what was typed to the method and does what it answers.
 func (v *visit) proceed(m Method) {
 	p, ok := v.read()
 	if !ok {
+		return
+	}
+	if m.isProgram() {
+		v.step(m, p)
 		return
 	}
 	ask := v.ask(m)

@@ -56,7 +56,7 @@ func (v *visit) setOff(m Method) {
 	f := v.jar.name(&flow{Away: m.Name, Back: back, Shared: p.Get("shared") == "1"})
 	choose := f.Shared || slices.ContainsFunc(v.jar.flows, func(f *flow) bool { return f.Choose })
 	step, err := m.Start(v.r.Context(), providers.Request{
-		Callback: v.callbackURL(m), Attempt: v.eng.keys.attempt(f, m.Name), Choose: choose,
+		Callback: v.callbackURL(m), Attempt: v.eng.keys.attempt(f, m.Name), Choose: choose, Language: pageLanguage,
 	})
 	to := ""
 	if err == nil && step.Redirect != nil && len(step.State) <= 1024 {
@@ -69,7 +69,12 @@ func (v *visit) setOff(m Method) {
 	}
 	f.State = step.State
 	v.jar.add(v.w, f)
-	// Not a redirect: that is no answer to a form under form-action 'self'.
+	v.sendAway(m, to)
+}
+
+// sendAway hands the browser over to another place. It is not a redirect: that
+// is no answer to a form under form-action 'self'.
+func (v *visit) sendAway(m Method, to string) {
 	v.show(ui.Page{Title: "away.title", Slots: methodSlots(m.Describe()), Away: to, NoHelp: true, Body: []ui.Block{
 		ui.Lead("away.lead"), ui.Link{Key: m.Describe().Text + ".offer", Href: to, Weight: ui.Main},
 	}})
@@ -112,13 +117,8 @@ func (v *visit) offer(m Method, f *flow, back string, shared bool) ui.Form {
 // offers are the other ways in; none if there is one way only.
 func (v *visit) offers(except Method, back string) (all []ui.Block) {
 	for _, m := range v.Methods {
-		d := m.Describe()
-		switch {
-		case m.Name == except.Name:
-		case d.Away:
-			all = append(all, v.offer(m, v.jar.newest(v.w), back, false))
-		default:
-			all = append(all, ui.Link{Key: d.Text + ".offer", Href: v.Path + "/" + m.Path() + returnQuery(back), Weight: ui.Other})
+		if m.Name != except.Name {
+			all = append(all, v.way(m, m.Describe().Text+".offer", ui.Other, back))
 		}
 	}
 	return all
@@ -135,12 +135,14 @@ func (v *visit) refuse(m Method, status int, stem, back string, slots ui.Slots, 
 	for name, value := range slots {
 		page.Slots[name] = value
 	}
-	again := v.offer(m, v.jar.newest(v.w), back, false)
-	again.Buttons[0].Key, again.Buttons[0].Weight = m.Describe().Text+".again", ui.Main
-	if status == http.StatusForbidden {
-		again.Buttons[0].Key, again.Buttons[0].Weight = m.Describe().Text+".other", ui.Other
+	page.Body = append(page.Body, more...)
+	switch {
+	case m.down():
+	case status == http.StatusForbidden:
+		page.Body = append(page.Body, v.way(m, m.Describe().Text+".other", ui.Other, back))
+	default:
+		page.Body = append(page.Body, v.way(m, m.Describe().Text+".again", ui.Main, back))
 	}
-	page.Body = append(append(page.Body, more...), again)
 	page.Body = append(page.Body, v.offers(m, back)...)
 	v.show(page)
 }

@@ -33,6 +33,8 @@ type claimed struct {
 	Email         string      `json:"e"`
 	Verified      bool        `json:"v,omitempty"`
 	Authoritative bool        `json:"o,omitempty"`
+	// Ways is how it was proved, as [access.Ways] writes it.
+	Ways string `json:"w,omitempty"`
 	// Asked reports that it was asked whether somebody else is to be signed out:
 	// from then on it takes a press.
 	Asked bool `json:"q,omitempty"`
@@ -45,6 +47,8 @@ type turnedDown struct {
 	Stem   string `json:"k,omitempty"`
 	Status int    `json:"s,omitempty"`
 	Until  int64  `json:"u,omitempty"`
+	// Said is what the method says of it, if it has words of its own.
+	Said string `json:"d,omitempty"`
 }
 
 // late is the query of the page about an answer that belongs to no flow.
@@ -81,7 +85,11 @@ func (v *visit) turnDown(m Method, f *flow) {
 		v.wait(m, max(time.Unix(f.Refusal.Until, 0).Sub(v.now), time.Second), f.Back)
 		return
 	}
-	v.refuse(m, f.Refusal.Status, f.Refusal.Stem, f.Back, nil)
+	var more []ui.Block
+	if f.Refusal.Said != "" {
+		more = append(more, ui.Text(ui.Own(f.Refusal.Said)))
+	}
+	v.refuse(m, f.Refusal.Status, f.Refusal.Stem, f.Back, nil, more...)
 }
 
 // goOn leads from the answer to what it has become.
@@ -125,25 +133,27 @@ func (v *visit) takeBack(m Method) {
 		}
 	}
 	_, claim, err := m.Continue(v.r.Context(), providers.Request{
-		Fields: fields, State: f.State, Callback: v.callbackURL(m), Attempt: v.eng.keys.attempt(f, m.Name),
+		Fields: fields, State: f.State, Callback: v.callbackURL(m), Attempt: v.eng.keys.attempt(f, m.Name), Language: pageLanguage,
 	})
 	down := &turnedDown{Stem: m.Describe().Text + ".down", Status: http.StatusServiceUnavailable}
 	denial, denied := errors.AsType[*providers.Denial](err)
 	switch {
 	case denied:
 		v.Log.Warn("a sign-in method refuses", zap.String("method", m.Name), zap.Error(err))
-		v.keep(m, f, nil, &turnedDown{Stem: denial.Reason})
+		no := &turnedDown{Stem: denial.Reason}
+		if denial.Text != "" {
+			no = &turnedDown{Stem: m.Describe().Text + ".refused", Said: denial.Text}
+		}
+		v.keep(m, f, nil, no)
 	case err != nil || claim == nil:
 		v.Log.Error("a sign-in method does not go on", zap.String("method", m.Name), zap.Error(err))
 		v.keep(m, f, nil, down)
-	case claim.Subject == "" || claim.Email == "" || len(claim.Subject) > 255 || len(claim.Email) > 320:
-		v.Log.Error("a sign-in method names nobody", zap.String("method", m.Name))
-		v.keep(m, f, nil, down)
 	default:
-		v.keep(m, f, &claimed{
-			At: v.now.Unix(), Account: v.eng.keys.account(m.Name, claim.Subject),
-			Email: claim.Email, Verified: claim.EmailVerified, Authoritative: claim.Authoritative,
-		}, nil)
+		if c := v.believe(m, f, claim); c != nil {
+			v.keep(m, f, c, nil)
+			return
+		}
+		v.keep(m, f, nil, down)
 	}
 }
 
@@ -183,7 +193,7 @@ func (v *visit) finish(m Method, f *flow, switching bool) {
 	as := access.Subject{Method: m.Name, Hash: c.Account}
 	e := &entry{
 		tag: v.eng.records.Tag(client.ID), client: client, bound: v.eng.records.Address(to), named: true, back: f.Back,
-		in: access.Redemption{Link: access.HashOf(append([]byte("claim"), f.Nonce...)), Method: m.Name, Shared: f.Shared, Bind: as},
+		in: access.Redemption{Link: access.HashOf(append([]byte("claim"), f.Nonce...)), Method: m.Name, Shared: f.Shared, Bind: as, Ways: c.Ways},
 	}
 	who, err := v.who()
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/seal"
 	"github.com/portalgate/portalgate/internal/session"
+	"github.com/portalgate/portalgate/providers"
 )
 
 // The gate's cookies. The session's holds a token; the others are sealed and
@@ -41,13 +42,20 @@ type flow struct {
 	Stop  bool   `json:"s,omitempty"`
 	// Proved reports that the right address was typed for the stop token.
 	Proved bool `json:"p,omitempty"`
-	// Away is the method by which the browser was sent to another place, State
-	// what the method wants to see again when it is back, and Claim who it then
-	// says that this is, or Refusal why it says nobody.
+	// Away is the method that the attempt is by, if it takes more than one step:
+	// that by which the browser was sent to another place, or a program. State
+	// is what the method wants to see again, and Claim who it then says that
+	// this is, or Refusal why it says nobody.
 	Away    string      `json:"w,omitempty"`
 	State   []byte      `json:"e,omitempty"`
 	Claim   *claimed    `json:"m,omitempty"`
 	Refusal *turnedDown `json:"x,omitempty"`
+	// Ask is the form that the browser has, unless the method has the same for
+	// everybody; Steps how many were answered before it, and Email the address
+	// that was typed into one.
+	Ask   *providers.Ask `json:"k,omitempty"`
+	Steps int            `json:"i,omitempty"`
+	Email string         `json:"y,omitempty"`
 	// Back and Shared are what was wished for before it went.
 	Back   string `json:"r,omitempty"`
 	Shared bool   `json:"h,omitempty"`

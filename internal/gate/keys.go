@@ -84,6 +84,12 @@ func (k keys) account(method, subject string) access.Hash {
 	return access.HashOf(seal.MAC(k.away, "account", method, subject))
 }
 
+// preparedKey is where the store keeps what a method has made of a flow's
+// address.
+func (k keys) preparedKey(f *flow) string {
+	return "prepared/" + base64.RawURLEncoding.EncodeToString(seal.MAC(k.away, "prepared", f.id, string(f.Nonce))[:16])
+}
+
 // formNonce is what a form must carry to be from a page made for this flow.
 func (k keys) formNonce(f *flow) string {
 	return base64.RawURLEncoding.EncodeToString(seal.MAC(k.form, string(f.Nonce))[:16])

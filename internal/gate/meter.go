@@ -61,6 +61,7 @@ var mailFates = []mail.Fate{mail.Sent, mail.Delivered, mail.Delayed, mail.Bounce
 var limitNames = []string{
 	"ask-browser", "ask-network", "unknown-browser", "unknown-network", "mail-minute", "mail-hour", "mail-day",
 	"code", "code-browser", "code-network", "stop", "pin-guesser", "pin-browser", "pin-network", "staff-pin", "staff-mail", "away-network", "away-attempt", "back-network",
+	"step-browser", "step-network", "step-attempt", "step-guesser", "step-minute", "step-hour", "step-day",
 }
 
 func newMeter(rt *Runtime) *meter {
@@ -194,6 +195,13 @@ func (m *meter) event(what string, fields []zap.Field) {
 	case "account_refused":
 		method = field("method")
 		signIn(what)
+	case "method_refused":
+		method = field("method")
+		if outcome := field("because"); outcome == "answer" {
+			signIn("wrong_answer")
+		} else {
+			signIn(refusal(outcome))
+		}
 	case "address_unknown":
 		signIn("unknown_address")
 	case "link_asked", "link_sent", "link_not_sent", "link_stopped", "link_bounced", "link_withheld":

@@ -40,17 +40,21 @@ func (h *Handler) table() map[string]route {
 		t[p+"/mailgun"] = route{post: (*visit).report}
 	}
 	for _, m := range h.Methods {
-		if m.Describe().Away {
-			t[p+"/"+m.Path()] = route{
-				get:  func(v *visit) { v.redirect(v.Path + returnQuery(v.back())) }, // only a press sets off
-				post: func(v *visit) { v.setOff(m) },
-			}
-			t[p+"/"+m.Path()+"/callback"] = route{get: func(v *visit) { v.callback(m) }}
-			continue
-		}
+		// What a program does is not known before it runs.
 		t[p+"/"+m.Path()] = route{
-			get:  func(v *visit) { v.start(m) },
-			post: func(v *visit) { v.proceed(m) },
+			get: func(v *visit) { v.start(m) },
+			post: func(v *visit) {
+				switch {
+				case !v.ready(m, "/"):
+				case m.Describe().Away:
+					v.setOff(m)
+				default:
+					v.proceed(m)
+				}
+			},
+		}
+		if m.Describe().Away || m.isProgram() {
+			t[p+"/"+m.Path()+"/callback"] = route{get: func(v *visit) { v.callback(m) }}
 		}
 	}
 	return t

@@ -79,9 +79,11 @@ type engine struct {
 	chain   *audit.Chain
 	keys    keys
 	pins    *stretcher
-	floor   int64                 // what was made before it, in Unix seconds, does not count
-	wake    chan struct{}         // tells the worker that mail was queued
-	unfit   atomic.Pointer[error] // why nobody can sign in; of nil if they can, and never nil itself
+	floor   int64         // what was made before it, in Unix seconds, does not count
+	wake    chan struct{} // tells the worker that mail was queued
+	// preparing is held by those who take an address to a program.
+	preparing chan struct{}
+	unfit     atomic.Pointer[error] // why nobody can sign in; of nil if they can, and never nil itself
 
 	stop    context.CancelFunc
 	workers sync.WaitGroup
@@ -217,7 +219,7 @@ func (rt *Runtime) start(ctx context.Context) (*engine, error) {
 	e := &engine{
 		backend: sealed, ring: ring, chain: audit.New(sealed, nil), keys: k, pins: newStretcher(k.pin, rt.o.PIN), stop: stop,
 		records: session.New(sealed, root, rt.now, time.Unix(floor, 0)), floor: floor,
-		wake: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), preparing: make(chan struct{}, preparing),
 	}
 	e.records.Keep(e.chain)
 	feed := store.FeedOf(backend)

@@ -103,7 +103,10 @@ func (rs *Records) visitor(ctx context.Context, tag string, h access.Hash, dir d
 		return nil, nil
 	}
 	// The tag may be a piece of a header, which must not be kept for it.
-	v := &Visitor{Tag: strings.Clone(tag), Session: s, SID: ID(s.Hash), AMR: []string{s.Method}, Over: s.Over(rs.now(), lt), entry: e}
+	v := &Visitor{
+		Tag: strings.Clone(tag), Session: s, SID: ID(s.Hash), AMR: append([]string{s.Method}, strings.Fields(s.Ways)...),
+		Over: s.Over(rs.now(), lt), entry: e,
+	}
 	if v.Over != "" {
 		return v, nil
 	}

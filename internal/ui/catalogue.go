@@ -41,6 +41,21 @@ var without = []struct{ slot, ending string }{
 	{"phone", ".nophone"},
 }
 
+// ownPrefix begins what is a text itself and no key. No key has it.
+const ownPrefix = "\x00"
+
+// maxOwn is how many characters of such a text are shown.
+const maxOwn = 200
+
+// Own returns what stands for a text of somebody else's wherever a key is asked
+// for. It is shown as text, as it is, without slots, and cut where it is long.
+func Own(text string) string {
+	if r := []rune(text); len(r) > maxOwn {
+		text = string(r[:maxOwn-1]) + "…"
+	}
+	return ownPrefix + text
+}
+
 // part is a stretch of a text: the catalogue's own words, or a slot's value.
 type part struct {
 	Text string
@@ -67,6 +82,9 @@ func (u *UI) Text(key string, slots Slots) string {
 // parts splits the text under key at its slots. A value is never looked at
 // for slots of its own, so that nobody can type one.
 func (u *UI) parts(key string, slots Slots) []part {
+	if own, ok := strings.CutPrefix(key, ownPrefix); ok {
+		return []part{{Text: clean(own), Value: true}}
+	}
 	text, ok := texts[key]
 	if !ok {
 		return []part{{Text: missing("no text %q", key, key)}}

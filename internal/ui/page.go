@@ -57,11 +57,13 @@ type Steps struct {
 	Keys     []string
 }
 
-// Link goes somewhere with GET. Weight says how it looks.
+// Link goes somewhere with GET. Weight says how it looks, and Slots are added to
+// the page's for its text.
 type Link struct {
-	Key  string
-	Hint string // key of a line under it, or empty
-	Href string
+	Key   string
+	Slots Slots
+	Hint  string // key of a line under it, or empty
+	Href  string
 	Weight
 	NewWindow bool
 }

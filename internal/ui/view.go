@@ -166,7 +166,7 @@ func (d *drawer) block(b Block) []blockView {
 		}
 		return []blockView{{Steps: s}}
 	case Link:
-		l := &linkView{ID: d.id("l"), Text: t(b.Key), Href: b.Href, Class: b.Weight.class(), Quiet: b.Weight == Plain, NewWindow: b.NewWindow}
+		l := &linkView{ID: d.id("l"), Text: d.u.parts(b.Key, d.with(b.Slots)), Href: b.Href, Class: b.Weight.class(), Quiet: b.Weight == Plain, NewWindow: b.NewWindow}
 		if b.Hint != "" {
 			l.Hint = t(b.Hint)
 		}

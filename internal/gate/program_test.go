@@ -1,0 +1,557 @@
+// SPDX-FileCopyrightText: Portalgate contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"errors"
+	"html"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/portalgate/portalgate/internal/ui"
+	"github.com/portalgate/portalgate/providers"
+)
+
+// script is a program as the gate sees it, without a process: it answers as the
+// test says and remembers what it was told.
+type script struct {
+	Description providers.Description
+	First       providers.Step
+	Answer      func(providers.Request) (providers.Step, *providers.Claim, error)
+	Phone       bool
+
+	mu   sync.Mutex
+	told []providers.Request
+	down error
+}
+
+func (s *script) Describe() providers.Description {
+	d := s.Description
+	d.Text = "plugin"
+	return d
+}
+
+func (s *script) Start(_ context.Context, r providers.Request) (providers.Step, error) {
+	if s.First.Redirect != nil {
+		s.note(r)
+	}
+	return s.First, nil
+}
+
+func (s *script) Continue(_ context.Context, r providers.Request) (providers.Step, *providers.Claim, error) {
+	s.note(r)
+	return s.Answer(r)
+}
+
+func (s *script) note(r providers.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = append(s.told, r)
+}
+
+func (s *script) heard() []providers.Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.told)
+}
+
+func (s *script) Available() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.down
+}
+
+func (s *script) Ready(context.Context) error { return s.Available() }
+
+func (s *script) fall(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = why
+}
+
+func (s *script) Within() time.Duration { return 100 * time.Millisecond }
+func (s *script) SharesPhone() bool     { return s.Phone }
+
+// programs adds ways in by a program.
+func programs(name string, s *script) option {
+	return func(c *Config, _ *HandlerOptions) {
+		c.Methods = append(c.Methods, Method{"plugin:" + name, s})
+	}
+}
+
+var (
+	typeAddress = &providers.Ask{Title: "By text message", Button: "Text me", Fields: []providers.Field{
+		{Name: "email", Kind: providers.Email, Label: "Your email address"},
+	}}
+	typeCode = &providers.Ask{Title: "Enter the code", Lead: "If we know you, it is on its way.", Button: "Go in", Fields: []providers.Field{
+		{Name: "code", Kind: providers.Digits, Label: "The code"},
+	}}
+	typeCard = &providers.Ask{Title: "Your card", Button: "Go in", Fields: []providers.Field{
+		{Name: "card", Kind: providers.Text, Label: "Card number", Hint: "It is on the front"},
+	}}
+)
+
+func noSuch(text string) error { return &providers.Denial{Text: text, Field: "code"} }
+
+// texts is a program that sends a code, which is always 4711.
+func texts() *script {
+	return &script{
+		Description: providers.Description{Label: "a text message", Life: 10 * time.Minute, AfterAddress: typeCode},
+		First:       providers.Step{Ask: typeAddress}, Phone: true,
+		Answer: func(r providers.Request) (providers.Step, *providers.Claim, error) {
+			switch {
+			case r.State == nil:
+				return providers.Step{Ask: typeCode, State: []byte("for " + r.Fields["email"])}, nil, nil
+			case r.Fields["code"] == "4711":
+				email := strings.TrimPrefix(string(r.State), "for ")
+				return providers.Step{}, &providers.Claim{Subject: email, Email: email, EmailVerified: true, AMR: []string{"sms", "otp"}}, nil
+			}
+			return providers.Step{}, nil, noSuch("Not the code.")
+		},
+	}
+}
+
+// cards is a program that believes a card number, and claims what claim says.
+func cards(claim *providers.Claim) *script {
+	return &script{
+		Description: providers.Description{Label: "your card"}, First: providers.Step{Ask: typeCard},
+		Answer: func(r providers.Request) (providers.Step, *providers.Claim, error) {
+			if r.Fields["card"] != "17" {
+				return providers.Step{}, nil, &providers.Denial{Text: "We do not know <b>that</b> card.", Field: "card"}
+			}
+			c := *claim
+			return providers.Step{}, &c, nil
+		},
+	}
+}
+
+func adas(subject string) *providers.Claim {
+	return &providers.Claim{Subject: subject, Email: "ada@example.com", EmailVerified: true, Authoritative: true}
+}
+
+// by fills in a program's first form.
+func (b *browser) by(name string, fill ...string) *page {
+	b.w.t.Helper()
+	p := b.get("/sign-in/m/" + name + "?return_to=/files/7")
+	return b.send(p.form("/sign-in/m/"+name), fill...)
+}
+
+// phones is a list of clients with phone numbers.
+const phones = "id,email,name,phone,portal_access\n" +
+	"c-ada,ada@example.com,Ada Lovelace,+1 555 0101,yes\n" +
+	"c-bob,bob@example.com,Bob Stone,+1 555 0102,yes\n" +
+	"c-off,off@example.com,Olive Off,+1 555 0103,no\n"
+
+func withPhones(t *testing.T, opts ...option) *world {
+	w := &world{clock: &clock{}}
+	w.clock.t.Store(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC).UnixNano())
+	w.begin(t, phones, opts...)
+	return w
+}
+
+// TestProgramByAddress: one thing is asked after the other, and the program is
+// told of the one client what the configuration says, and nothing else.
+func TestProgramByAddress(t *testing.T) {
+	s := texts()
+	w := withPhones(t, programs("text", s))
+	b := w.browser()
+	p := b.by("text", "email", "Ada@Example.com").is(200)
+	if !p.has("Enter the code") || !p.has("If we know you, it is on its way.") {
+		t.Fatalf("after the address: %s", p.text())
+	}
+	b.send(p.form("/sign-in/m/text"), "code", "4711").in("c-ada")
+	told := s.heard()
+	if len(told) != 2 || told[0].Phone != "+1 555 0101" || told[0].Language != "en" || string(told[1].State) != "for ada@example.com" ||
+		len(told[0].Fields) != 1 || len(told[1].Fields) != 1 {
+		t.Errorf("the program was told %+v", told)
+	}
+	if got := claims(t, w.upstream()[0].Header.Get("Portalgate-Assertion")); !strings.Contains(got, `"amr":["plugin:text","sms","otp"]`) {
+		t.Errorf("the assertion says %s", got)
+	}
+	w.notices("ada@example.com", 2) // of the browser, and of the account
+
+	s.Phone = false
+	w.clock.advance(time.Hour)
+	p = w.browser().by("text", "email", "bob@example.com")
+	w.browser().send(p.form("/sign-in/m/text"), "code", "4711") // another's form
+	for deadline := time.Now().Add(10 * time.Second); len(s.heard()) < 3 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	}
+	if told := s.heard(); len(told) != 3 || told[2].Phone != "" {
+		t.Errorf("a phone number that is not shared was told: %+v", told[2:])
+	}
+	if log := w.logs.String(); strings.Contains(log, "4711") || strings.Contains(log, "555") || strings.Contains(log, "for ada") {
+		t.Error("the log holds what was typed, or a phone number")
+	}
+}
+
+// TestG04_WhoIsOnFile: whoever types an address is shown the same, byte for
+// byte and to the same moment, whether it is on file and whatever the program
+// makes of it: denials in its own words, other questions, other people's
+// addresses, and no answer at all. For one that is not on file it is not called.
+func TestG04_WhoIsOnFile(t *testing.T) {
+	for what, change := range map[string]func(*script){
+		"as it should": func(*script) {},
+		"it asks something else": func(s *script) {
+			s.Answer = func(providers.Request) (providers.Step, *providers.Claim, error) {
+				return providers.Step{Ask: typeCard}, nil, nil
+			}
+		},
+		"it is broken": func(s *script) {
+			s.Answer = func(providers.Request) (providers.Step, *providers.Claim, error) {
+				return providers.Step{}, nil, errors.New("on purpose")
+			}
+		},
+		"it lets in by the address alone": func(s *script) {
+			s.Answer = func(r providers.Request) (providers.Step, *providers.Claim, error) {
+				return providers.Step{}, adas("x"), nil
+			}
+		},
+		"it answers for another": func(s *script) {
+			was := s.Answer
+			s.Answer = func(r providers.Request) (providers.Step, *providers.Claim, error) {
+				if r.State == nil {
+					return was(r)
+				}
+				c := adas("x")
+				c.Email = "bob@example.com"
+				return providers.Step{}, c, nil
+			}
+		},
+		"it says nothing": func(s *script) {
+			was := s.Answer
+			s.Answer = func(r providers.Request) (providers.Step, *providers.Claim, error) {
+				if r.State == nil {
+					return was(r)
+				}
+				time.Sleep(s.Within()) // as long as the host lets it
+				return providers.Step{}, nil, context.DeadlineExceeded
+			}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			s := texts()
+			change(s)
+			w := withPhones(t, wide, programs("text", s))
+			var first [2]string
+			for i, email := range []string{"zed@example.com", "ada@example.com", "off@example.com"} {
+				c := w.wire("192.0.2." + string(rune('1'+i)))
+				p := c.browser.get("/sign-in/m/text")
+				f := p.form("/sign-in/m/text")
+				f.values.Set("email", email)
+				p, after := c.do("POST", f.action, f.values)
+				f = p.form("/sign-in/m/text")
+				f.values.Set("code", "1234")
+				began := time.Now()
+				p, refused := c.do("POST", f.action, f.values)
+				took := time.Since(began)
+				after, refused = masked(after, email), masked(refused, email)
+				if i == 0 {
+					first = [2]string{after, refused}
+					p.is(422).says("plugin.no")
+				}
+				if after != first[0] {
+					t.Errorf("%s: after the address\n%s\nand for a stranger\n%s", email, after, first[0])
+				}
+				if refused != first[1] {
+					t.Errorf("%s: refused\n%s\nand a stranger\n%s", email, refused, first[1])
+				}
+				if took < s.Within()+refusalSlack {
+					t.Errorf("%s: refused after %v, which is when the program has answered", email, took)
+				}
+			}
+			for _, r := range s.heard() {
+				if r.Fields["email"] != "ada@example.com" && r.State == nil {
+					t.Errorf("the program was asked about %q, which is not on file", r.Fields["email"])
+				}
+			}
+			if log := w.logs.String(); strings.Contains(log, "ada@") || strings.Contains(log, "zed@") {
+				t.Error("the log holds addresses")
+			}
+		})
+	}
+}
+
+// TestG04_WhoIsOnFileAtOnce is the same where an address is typed beside what
+// proves it: the program is not asked about strangers, and who is refused may try
+// again.
+func TestG04_WhoIsOnFileAtOnce(t *testing.T) {
+	s := texts()
+	s.First.Ask = &providers.Ask{Title: "Your words", Button: "Go in", Fields: []providers.Field{
+		{Name: "email", Kind: providers.Email, Label: "Your email address"}, {Name: "words", Kind: providers.Text, Label: "Your words"},
+	}}
+	s.Answer = func(r providers.Request) (providers.Step, *providers.Claim, error) {
+		if r.Fields["words"] == "right horse" {
+			return providers.Step{}, &providers.Claim{Subject: "1", Email: r.Fields["email"], EmailVerified: true}, nil
+		}
+		return providers.Step{}, nil, noSuch("Those are not your words.")
+	}
+	w := withPhones(t, wide, programs("words", s))
+	var first string
+	for i, email := range []string{"zed@example.com", "ada@example.com", "off@example.com"} {
+		c := w.wire("192.0.2." + string(rune('1'+i)))
+		f := c.browser.get("/sign-in/m/words").form("/sign-in/m/words")
+		f.values.Set("email", email)
+		f.values.Set("words", "wrong horse")
+		began := time.Now()
+		p, refused := c.do("POST", f.action, f.values)
+		p.is(422).says("plugin.no")
+		if took := time.Since(began); took < s.Within()+refusalSlack {
+			t.Errorf("%s: refused after %v", email, took)
+		}
+		if refused = masked(refused, email); first == "" {
+			first = refused
+		} else if refused != first {
+			t.Errorf("%s: refused\n%s\nand a stranger\n%s", email, refused, first)
+		}
+		f = p.form("/sign-in/m/words")
+		f.values.Set("words", "right horse")
+		if p, _ := c.do("POST", f.action, f.values); (p.status == http.StatusSeeOther) != (email == "ada@example.com") {
+			t.Errorf("%s: the right words: %d %s", email, p.status, p.text())
+		}
+	}
+	for _, r := range s.heard() {
+		if r.Fields["email"] != "ada@example.com" {
+			t.Errorf("the program was asked about %q, which is not on file", r.Fields["email"])
+		}
+	}
+}
+
+// TestG04_AnotherPluginsAccount: an account is its method's own. A program that
+// names another's account has not shown it, and a client who has used one card is not
+// let in by another.
+func TestG04_AnotherPluginsAccount(t *testing.T) {
+	hers, thief := cards(adas("17")), cards(&providers.Claim{Subject: "17", Email: "ada@example.com", EmailVerified: true})
+	w := withPhones(t, programs("card", hers), programs("thief", thief))
+	w.browser().by("card", "card", "17").in("c-ada")
+	b := w.browser()
+	// The mailbox is asked, as for an account that nobody has seen.
+	b.by("thief", "card", "17").out().says("plugin.once.title")
+	b.by("card", "card", "17").in("c-ada")
+	hers.Answer = cards(adas("18")).Answer
+	w.browser().by("card", "card", "17").is(403).says("plugin.account.title")
+}
+
+// TestG04_ClaimsOfNobody: addresses that are not clients', staff's among them,
+// that are none, or that nobody has checked.
+func TestG04_ClaimsOfNobody(t *testing.T) {
+	for _, tc := range []struct {
+		claim providers.Claim
+		key   string
+	}{
+		{providers.Claim{Subject: "1", Email: "desk@willow.example", EmailVerified: true, Authoritative: true}, "plugin.nomatch.title"},
+		{providers.Claim{Subject: "1", Email: "off@example.com", EmailVerified: true, Authoritative: true}, "plugin.nomatch.title"},
+		{providers.Claim{Subject: "1", Email: "ada@example.com\r\nbcc: x", EmailVerified: true}, "plugin.nomatch.title"},
+		{providers.Claim{Subject: "1", Email: "ada@example.com", Authoritative: true}, "plugin.unproved.title"},
+		{providers.Claim{Email: "ada@example.com", EmailVerified: true, Authoritative: true}, "plugin.down.title"},
+		{providers.Claim{Subject: "1", EmailVerified: true, Authoritative: true}, "plugin.down.title"},
+	} {
+		w := withPhones(t, programs("card", cards(&tc.claim)))
+		w.browser().by("card", "card", "17").out().says(tc.key)
+		if len(w.upstream()) != 0 {
+			t.Errorf("%+v was let in", tc.claim)
+		}
+	}
+}
+
+// TestG04_Markup: a program's texts are text, cut at 200 characters, and name no
+// slot of ours.
+func TestG04_Markup(t *testing.T) {
+	s := cards(adas("1"))
+	s.Description.Label = "<img src=x>"
+	s.First.Ask = &providers.Ask{
+		Title: "<script>alert(1)</script>", Lead: "{phone} <!--", Button: `"><form action=//evil.example>`,
+		Fields: []providers.Field{{Name: "card", Kind: providers.Text, Label: strings.Repeat("ż", 300), Hint: "</label>"}},
+	}
+	w := withPhones(t, programs("card", s))
+	p := w.browser().get("/sign-in/m/card")
+	for _, raw := range []string{"<script>alert", "<img", "<!--", "<form action=//evil"} {
+		if strings.Contains(p.body, raw) {
+			t.Errorf("the page has markup of the program's: %s", raw)
+		}
+	}
+	if !p.has("<script>alert(1)</script>") || !p.has("{phone} <!--") || strings.Contains(p.body, strings.Repeat("ż", 201)) {
+		t.Errorf("the texts are shown as %s", p.text())
+	}
+	if p = w.browser().by("card", "card", "1"); !p.is(422).has("We do not know <b>that</b> card.") || !strings.Contains(p.body, `value="1"`) {
+		t.Errorf("a denial is shown as %s", p.text())
+	}
+	if p = w.browser().get("/sign-in/magic-link"); strings.Contains(p.body, "<img") || !p.has("Sign in with <img src=x>") {
+		t.Errorf("it is offered as %s", p.text())
+	}
+}
+
+// TestG04_EvilRedirect: a program sends browsers to the places that its
+// configuration names, at the first press and later, and nowhere else.
+func TestG04_EvilRedirect(t *testing.T) {
+	for to, ok := range map[string]bool{
+		"https://id.example/go?x=1": true, "https://evil.example/": false, "https://id.example@evil.example/": false,
+		"http://id.example/": false, "javascript:alert(1)": false, "//id.example/": false,
+	} {
+		step := providers.Step{Redirect: &providers.Redirect{URL: to, Origins: []string{"https://id.example"}}, State: []byte("s")}
+		later := cards(adas("1"))
+		later.Answer = func(providers.Request) (providers.Step, *providers.Claim, error) { return step, nil, nil }
+		at := &script{Description: providers.Description{Label: "the clinic", Away: true}, First: step}
+		w := withPhones(t, programs("later", later), programs("at-once", at))
+		b := w.browser()
+		p := b.by("later", "card", "17")
+		email := b.get("/sign-in/magic-link").form("/sign-in/magic-link")
+		email.action = "/sign-in/m/at-once"
+		for _, p := range []*page{p, b.send(email)} {
+			if !ok {
+				if p.is(503).says("plugin.down.title"); strings.Contains(p.body, "evil") || strings.Contains(p.body, "alert") {
+					t.Errorf("%s is on the page", to)
+				}
+				continue
+			}
+			if got := b.sentTo(p); got != to {
+				t.Errorf("sent to %s, not %s", got, to)
+			}
+		}
+	}
+}
+
+// TestProgramAway: what comes back from another place is taken to the program
+// that has sent the browser there, with its state.
+func TestProgramAway(t *testing.T) {
+	s := cards(adas("1"))
+	s.Answer = func(r providers.Request) (providers.Step, *providers.Claim, error) {
+		switch {
+		case r.Fields["card"] != "":
+			return providers.Step{State: []byte("s"), Redirect: &providers.Redirect{
+				URL: "https://id.example/?to=" + r.Attempt, Origins: []string{"https://id.example"},
+			}}, nil, nil
+		case string(r.State) == "s" && r.Fields["ok"] == "1":
+			return providers.Step{}, adas("1"), nil
+		}
+		return providers.Step{}, nil, noSuch("They do not know you.")
+	}
+	w := withPhones(t, programs("card", s))
+	b := w.browser()
+	_, attempt, _ := strings.Cut(b.sentTo(b.by("card", "card", "17")), "?to=")
+	w.browser().get("/sign-in/m/card/callback?ok=1&state=" + attempt).out().says("plugin.late.title")
+	b.get("/sign-in/m/card/callback?ok=1&state=" + attempt).in("c-ada")
+	_, attempt, _ = strings.Cut(b.sentTo(b.by("card", "card", "17")), "?to=")
+	if p := b.get("/sign-in/m/card/callback?state=" + attempt); !p.says("plugin.refused.title").has("They do not know you.") {
+		t.Errorf("refused: %s", p.text())
+	}
+}
+
+// TestG04_AnotherQuestion: what was asked and what the program wants to see again
+// stay together, sealed, in one attempt. What answers an earlier question, or
+// another program's, is not taken to it.
+func TestG04_AnotherQuestion(t *testing.T) {
+	s := cards(nil)
+	s.First.State = []byte("secret-1")
+	s.Answer = func(r providers.Request) (providers.Step, *providers.Claim, error) {
+		switch string(r.State) + r.Fields["card"] + r.Fields["pet"] {
+		case "secret-117":
+			return providers.Step{State: []byte("secret-2"), Ask: &providers.Ask{Title: "Your pet", Button: "Go in", Fields: []providers.Field{
+				{Name: "pet", Kind: providers.Text, Label: "Its name"},
+			}}}, nil, nil
+		case "secret-2Rex":
+			return providers.Step{}, adas("1"), nil
+		}
+		return providers.Step{}, nil, &providers.Denial{Text: "No."}
+	}
+	w := withPhones(t, wide, programs("card", s), programs("other", cards(adas("2"))))
+	b := w.browser()
+	p := b.get("/sign-in/m/card?return_to=/files/7")
+	card := p.form("/sign-in/m/card")
+	pet := b.send(card, "card", "17").form("/sign-in/m/card")
+	if p = b.send(card, "card", "17"); !p.has("Your pet") || len(s.heard()) != 1 {
+		t.Errorf("the first form again, after it was answered: %s", p.text())
+	}
+	stray := pet
+	stray.action = "/sign-in/m/other"
+	b.send(stray, "pet", "Rex").out()
+	if p = b.send(pet, "pet", "Rover"); !p.is(422).has("No.") || !p.has("Your pet") {
+		t.Errorf("a wrong answer: %s", p.text())
+	}
+	if strings.Contains(html.UnescapeString(p.body), "secret-") {
+		t.Error("the program's state is on the page")
+	}
+	b.send(p.form("/sign-in/m/card"), "pet", "Rex").in("c-ada")
+	for _, r := range s.heard() {
+		if len(r.Fields) != 1 {
+			t.Errorf("the program was told %v", r.Fields)
+		}
+	}
+}
+
+// TestG01_DownIsUnavailable: a program that does not run is shown as such on
+// every page that offers it; every other way in works.
+func TestG01_DownIsUnavailable(t *testing.T) {
+	s := texts()
+	w := withPhones(t, programs("text", s))
+	p := w.browser().by("text", "email", "ada@example.com")
+	s.fall(errors.New("it has ended"))
+	before := len(s.heard())
+	for _, path := range []string{"/sign-in", "/sign-in/magic-link", "/sign-in/m/text"} {
+		p := w.browser().get(path)
+		if path == "/sign-in/m/text" {
+			p.is(503).says("plugin.down.title")
+		} else {
+			p.is(200).says("method.down", "method", "a text message")
+		}
+		if strings.Contains(p.body, `href="/sign-in/m/text`) || strings.Contains(p.body, `action="/sign-in/m/text`) {
+			t.Errorf("%s leads to what does not run", path)
+		}
+	}
+	w.browser().send(p.form("/sign-in/m/text"), "code", "1234").is(503)
+	w.signIn("ada@example.com")
+	if n := len(s.heard()); n > before+1 {
+		t.Errorf("it was asked %d times while it was down", n-before)
+	}
+	s.fall(nil)
+	if p := w.browser().get("/sign-in"); !p.has("Sign in with a text message") {
+		t.Errorf("it is back, and the page says %s", p.text())
+	}
+}
+
+// TestProgramGuesses: whoever guesses at what a program has sent has five tries,
+// with whatever cookies, and an address costs so many messages an hour.
+func TestProgramGuesses(t *testing.T) {
+	s := texts()
+	w := withPhones(t, programs("text", s))
+	b := w.browser()
+	f := b.by("text", "email", "ada@example.com").form("/sign-in/m/text")
+	old := b.copy()
+	for range 5 {
+		b.send(f, "code", "0000").is(422)
+	}
+	old.send(f, "code", "4711").is(http.StatusTooManyRequests)
+	for i := range 4 {
+		w.clock.advance(time.Minute)
+		w.browser().from("192.0.2."+string(rune('1'+i))).by("text", "email", "ada@example.com").is(200)
+	}
+	w.clock.advance(time.Minute)
+	w.browser().from("192.0.2.9").by("text", "email", "ada@example.com").is(http.StatusTooManyRequests)
+	w.browser().from("192.0.2.9").by("text", "email", "bob@example.com").is(200)
+}
+
+// TestProgramOnce: the same attempt opens one session, whatever is sent again.
+func TestProgramOnce(t *testing.T) {
+	w := withPhones(t, programs("text", texts()))
+	b := w.browser()
+	f := b.by("text", "email", "ada@example.com").form("/sign-in/m/text")
+	old := b.copy()
+	b.send(f, "code", "4711").in("c-ada")
+	p := b.get("/sign-in/sign-out")
+	b.send(p.form("/sign-in/sign-out"))
+	old.send(f, "code", "4711").out()
+}
+
+// TestOwnTextsAreCut: whoever gives a text, pages show 200 characters of it.
+func TestOwnTextsAreCut(t *testing.T) {
+	w := newWorld(t)
+	if got := w.conf.UI.Text(ui.Own(strings.Repeat("ż", 300)), nil); len([]rune(got)) != 200 {
+		t.Errorf("%d characters", len([]rune(got)))
+	}
+}
