@@ -178,10 +178,11 @@ func TestImportersOf(t *testing.T) {
 	}
 }
 
-// TestMethodsAreSmall: a method is one file of less than 250 lines.
+// TestMethodsAreSmall: a method is one file of less than 250 lines. Package plugin
+// is none: it is whatever program the operator names.
 func TestMethodsAreSmall(t *testing.T) {
 	for _, p := range list(t) {
-		if !matches("providers/*", p.name()) || p.name() == "providers/providertest" {
+		if !matches("providers/*", p.name()) || p.name() == "providers/providertest" || p.name() == "providers/plugin" {
 			continue
 		}
 		if len(p.GoFiles) != 1 {
