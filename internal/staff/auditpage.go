@@ -87,7 +87,9 @@ func (v *visit) eventRow(e audit.Event) ui.Row {
 		row.Keys = append(row.Keys, "desk.event.client")
 		row.Href = v.of(e.Client, "")
 	}
-	row.Keys = append(row.Keys, by(e))
+	if who := by(e); who != "" {
+		row.Keys = append(row.Keys, who)
+	}
 	if e.Outcome != "" {
 		row.Keys = append(row.Keys, "desk.event.was")
 	}
@@ -97,11 +99,12 @@ func (v *visit) eventRow(e audit.Event) ui.Row {
 	return row
 }
 
-// by is the text that says who did it, and from where as far as that is known.
+// by is the text that says who did it, and from where as far as that is known;
+// empty for what the gate did by itself, such as sending a mail.
 func by(e audit.Event) string {
 	switch {
 	case e.By == "" && e.From == "":
-		return "desk.event.self"
+		return ""
 	case e.By == "":
 		return "desk.event.own"
 	case e.From == "":
