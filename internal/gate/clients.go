@@ -10,8 +10,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/portalgate/portalgate/internal/access"
-	"github.com/portalgate/portalgate/internal/address"
 	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/directory/file"
 )
@@ -25,11 +23,9 @@ import (
 // change is one thing that happened to one client on the list.
 type change struct {
 	id string
-	// from is the address to sign in with until then, and to from then on; the
-	// zero one is none.
-	from, to address.Address
-	// was is what was on file until then.
-	was directory.Client
+	// was is what was on file until then, and is from then on; the zero one is
+	// nothing.
+	was, is directory.Client
 }
 
 // follow watches the list of clients of c in place of that of before, and notes
@@ -89,8 +85,9 @@ func (rt *Runtime) note(c *Config, before *file.File, ids, added []string) {
 		changes = append(changes, change{id: id})
 	}
 	for _, id := range ids {
-		was, _ := before.ByID(rt.life, id) // the zero one for none
-		changes = append(changes, change{id: id, from: rt.signsInBy(before, id), to: rt.signsInBy(c.Clients, id), was: was})
+		was, _ := before.ByID(rt.life, id)
+		is, _ := c.Clients.ByID(rt.life, id)
+		changes = append(changes, change{id: id, was: was, is: is})
 	}
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
@@ -99,16 +96,6 @@ func (rt *Runtime) note(c *Config, before *file.File, ids, added []string) {
 		rt.settling = true
 		rt.background.Go(rt.settle)
 	}
-}
-
-// signsInBy returns the address by which who has an id may sign in; the zero one
-// for none.
-func (rt *Runtime) signsInBy(list directory.Directory, id string) address.Address {
-	c, err := list.ByID(rt.life, id)
-	if err != nil {
-		return address.Address{}
-	}
-	return signsInBy(c)
 }
 
 // settle makes the noted changes to the records, one after the other.
@@ -143,17 +130,8 @@ func (rt *Runtime) settleOne(ch change) error {
 	if err != nil {
 		return err
 	}
-	none := address.Address{}
-	var bound access.Hash
-	if ch.to != none {
-		bound = e.records.Address(ch.to)
-	} else if ch.from != none {
-		if err := rt.announceWithdrawn(rt.life, e, ch.was); err != nil {
-			return err
-		}
-	}
-	if err := rt.announceMoved(rt.life, e, ch.id, ch.from, ch.to); err != nil {
+	if err := rt.announceChange(rt.life, e, ch.was, ch.is); err != nil {
 		return err
 	}
-	return e.records.Rebind(rt.life, ch.id, bound)
+	return e.records.Rebind(rt.life, ch.id, e.boundTo(ch.is))
 }

@@ -125,7 +125,7 @@ func TestPresses(t *testing.T) {
 		if w.Code != 303 || s.mailed != 1 || s.link.By != "desk" || s.link.Client != "c-ada" || s.link.ReturnTo != "/forms" || s.link.Invite != (at == "invitation") {
 			t.Errorf("%s: %d, %+v", at, w.Code, s.link)
 		}
-		if s.link.Invite && s.link.Words != "Hello\nAda" {
+		if s.link.Words != "Hello\nAda" {
 			t.Errorf("words %q", s.link.Words)
 		}
 	}

@@ -34,53 +34,46 @@ func (v *visit) press(do func(ctx context.Context, client, by string) error, don
 // invitePage has a client invited.
 func (v *visit) invitePage(c directory.Client, form url.Values, t *trouble) {
 	f := ui.Form{
-		Action: v.of(c.ID, "invitation"), Buttons: []ui.Button{{Key: "desk.invite.button", Weight: ui.Main}},
-		Fields: []ui.Field{
-			{Name: "message", Label: "desk.invite.message", Hint: "desk.invite.message.hint", Kind: ui.LongField, Value: form.Get("message")},
-			landingField(form),
-		},
+		Action: v.of(c.ID, "invitation"), Fields: mailFields(form),
+		Buttons: []ui.Button{{Key: "desk.invite.button", Weight: ui.Main}},
 	}
 	v.showForm(noPart, ui.Page{Title: "desk.invite.title", Slots: slots(c), Body: []ui.Block{ui.Lead("desk.invite.lead")}}, f, t, v.back(c))
 }
 
-func (v *visit) inviteFromPage(s gate.Sheet) {
-	form, ok := v.form()
-	if !ok {
-		return
-	}
-	words := strings.ReplaceAll(form.Get("message"), "\r\n", "\n")
-	err := v.order(gate.LinkOrder{Client: s.Client.ID, Invite: true, Words: words, ReturnTo: form.Get("return_to")})
-	if err == nil {
-		v.went(s.Client.ID, "invited")
-		return
-	}
-	v.again(err, func(t *trouble) { v.invitePage(s.Client, form, t) })
-}
+func (v *visit) inviteFromPage(s gate.Sheet) { v.sendsFromPage(s, true, "invited", v.invitePage) }
 
 // linkPage has a sign-in link sent.
 func (v *visit) linkPage(c directory.Client, form url.Values, t *trouble) {
 	f := ui.Form{
-		Action: v.of(c.ID, "link"), Fields: []ui.Field{landingField(form)},
+		Action: v.of(c.ID, "link"), Fields: mailFields(form),
 		Buttons: []ui.Button{{Key: "desk.link.button", Weight: ui.Main}},
 	}
 	v.showForm(noPart, ui.Page{Title: "desk.link.title", Slots: slots(c), Body: []ui.Block{ui.Lead("desk.link.lead")}}, f, t, v.back(c))
 }
 
-func (v *visit) linkFromPage(s gate.Sheet) {
+func (v *visit) linkFromPage(s gate.Sheet) { v.sendsFromPage(s, false, "link", v.linkPage) }
+
+// sendsFromPage has either mailed, and shows the page again if that cannot be.
+func (v *visit) sendsFromPage(s gate.Sheet, invite bool, went string, page func(directory.Client, url.Values, *trouble)) {
 	form, ok := v.form()
 	if !ok {
 		return
 	}
-	err := v.order(gate.LinkOrder{Client: s.Client.ID, ReturnTo: form.Get("return_to")})
+	words := strings.ReplaceAll(form.Get("message"), "\r\n", "\n")
+	err := v.order(gate.LinkOrder{Client: s.Client.ID, Invite: invite, Words: words, ReturnTo: form.Get("return_to")})
 	if err == nil {
-		v.went(s.Client.ID, "link")
+		v.went(s.Client.ID, went)
 		return
 	}
-	v.again(err, func(t *trouble) { v.linkPage(s.Client, form, t) })
+	v.again(err, func(t *trouble) { page(s.Client, form, t) })
 }
 
-func landingField(form url.Values) ui.Field {
-	return ui.Field{Name: "return_to", Label: "desk.invite.page", Hint: "desk.invite.page.hint", Kind: ui.TextField, Value: form.Get("return_to")}
+// mailFields are what may be said of a mail with a link.
+func mailFields(form url.Values) []ui.Field {
+	return []ui.Field{
+		{Name: "message", Label: "desk.invite.message", Hint: "desk.invite.message.hint", Kind: ui.LongField, Value: form.Get("message")},
+		{Name: "return_to", Label: "desk.invite.page", Hint: "desk.invite.page.hint", Kind: ui.TextField, Value: form.Get("return_to")},
+	}
 }
 
 // pinPage asks whether it is known who is calling.
