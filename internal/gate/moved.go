@@ -72,7 +72,7 @@ func (e *engine) tellMoved(ctx context.Context, c *Config, now time.Time, it sto
 	case !r.BoundTo(r.Client, bound) && now.Unix() < l.Made+int64(noticeLate/time.Second):
 		return none, errEarly // the change is not made yet
 	}
-	return e.tellAt(ctx, c, it, l, r, at, func(letters *mail.Composer, n mail.Notice) (mail.Message, error) {
+	return e.tellAt(ctx, c, it, l, r, at, to, func(letters *mail.Composer, n mail.Notice) (mail.Message, error) {
 		if e.records.Address(at) == bound {
 			n.First = firstName(to)
 			return letters.MovedHere(n)
@@ -82,8 +82,8 @@ func (e *engine) tellMoved(ctx context.Context, c *Config, now time.Time, it sto
 }
 
 // tellAt mails what write writes to the address at, which is the client's or was,
-// unless it is on file for somebody else now.
-func (e *engine) tellAt(ctx context.Context, c *Config, it store.Item, l letter, r *access.Record, at address.Address,
+// unless it is on file for somebody else now. on is what is on file for the client.
+func (e *engine) tellAt(ctx context.Context, c *Config, it store.Item, l letter, r *access.Record, at address.Address, on directory.Client,
 	write func(*mail.Composer, mail.Notice) (mail.Message, error)) (came, error) {
 	none := came{what: "notice"}
 	other, err := c.Clients.ByAddress(ctx, at)
@@ -103,7 +103,7 @@ func (e *engine) tellAt(ctx context.Context, c *Config, it store.Item, l letter,
 		return none, err
 	}
 	here := e.records.Address(at)
-	return e.post(ctx, c, parcel{tag: l.Tag, client: r.Client, withheld: r.NoMailTo(here), mailNote: mailNote{
+	return e.post(ctx, c, parcel{tag: l.Tag, client: r.Client, withheld: r.NoMailTo(here), gone: on.ID == "", mailNote: mailNote{
 		ID: n.ID, Kind: "notice", To: here, Asked: l.Made, Until: it.Expires.Unix(),
 	}}, m)
 }

@@ -25,6 +25,8 @@ type parcel struct {
 	nobody bool
 	// withheld reports that the client wants no mail: see access.Record.NoMail.
 	withheld bool
+	// gone is one who is off file: nothing is kept of the mail.
+	gone bool
 }
 
 // slow is when a mail that is being sent is noted to be on its way.
@@ -55,7 +57,9 @@ func (e *engine) post(ctx context.Context, c *Config, p parcel, m mail.Message) 
 		result.client, result.fate, result.reason = p.client, mail.Withheld, "an earlier one was called spam"
 	default:
 		result.client = p.client
-		m.Ref = e.keys.mailRef(p.tag, p.ID)
+		if !p.gone {
+			m.Ref = e.keys.mailRef(p.tag, p.ID)
+		}
 		noted := make(chan struct{})
 		onItsWay := time.AfterFunc(slow, func() {
 			defer close(noted)
@@ -77,6 +81,9 @@ func (e *engine) post(ctx context.Context, c *Config, p parcel, m mail.Message) 
 // noteMail keeps what is so with a mail. Where that cannot be kept, it was sent
 // all the same, or will be tried again.
 func (e *engine) noteMail(ctx context.Context, c *Config, p parcel, f mail.Fate, reason string) {
+	if p.gone {
+		return
+	}
 	p.Fate, p.Reason = f, reason
 	err := e.keepPostbag(ctx, p.tag, func(now time.Time, all *postbag) {
 		if p.nobody {

@@ -13,8 +13,8 @@ import (
 	"github.com/portalgate/portalgate/internal/store"
 )
 
-// A client is told by mail that staff have withdrawn portal access: by a line on
-// the list, or by the line being gone.
+// A client is told by mail that staff have withdrawn portal access, or have taken
+// the client off the list.
 
 // announceWithdrawn queues the notice that access is withdrawn from a client, who
 // is given as on file until then, if the client has ever been here and may be
@@ -29,6 +29,9 @@ func (rt *Runtime) announceWithdrawn(ctx context.Context, e *engine, client dire
 	r, err := e.records.Get(ctx, tag)
 	if err = ignoreNotFound(err); err != nil || r == nil || r.Client != client.ID {
 		return err
+	}
+	if r.NoMailTo(e.records.Address(at)) {
+		return nil // that is known now: it is forgotten with whoever is taken off the list
 	}
 	return e.announceAt(ctx, at, "off"+tag, letter{Made: rt.now().Unix(), Tag: tag, Withdrawn: true})
 }
@@ -50,7 +53,7 @@ func (e *engine) tellWithdrawn(ctx context.Context, c *Config, now time.Time, it
 	case bound != "" || !gone && !on.EmailOK:
 		return none, nil
 	}
-	return e.tellAt(ctx, c, it, l, r, at, func(letters *mail.Composer, n mail.Notice) (mail.Message, error) {
+	return e.tellAt(ctx, c, it, l, r, at, on, func(letters *mail.Composer, n mail.Notice) (mail.Message, error) {
 		if on.Email == at.String() {
 			n.First = firstName(on)
 		}

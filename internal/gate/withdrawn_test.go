@@ -151,6 +151,42 @@ func TestWithdrawnIsToldOnce(t *testing.T) {
 	}
 }
 
+// TestTakenOffFileIsTold: who is taken off a list that is kept here is told, and of
+// that mail nothing is kept; who has called our mail spam is not told, although that
+// is forgotten with the client.
+func TestTakenOffFileIsTold(t *testing.T) {
+	for name, complains := range map[string]bool{"": false, "called us spam": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, list, _, _, _, _ := keeping(t)
+			before := w.told(ada.Email)
+			e := w.rt.eng.Load()
+			want := before + 1
+			if complains {
+				want = before
+				if err := e.records.Update(t.Context(), e.records.Tag(ada.ID), func(now time.Time, r *access.Record) error {
+					r.Complain(now, r.Address)
+					return nil
+				}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c := list.on[ada.ID]
+			if err := w.rt.RemoveClient(t.Context(), c.ID, c.Version, "desk"); err != nil {
+				t.Fatal(err)
+			}
+			w.clock.advance(movedWait)
+			if n := w.told(ada.Email); n != want {
+				t.Fatalf("%d notices, want %d", n-before, want-before)
+			}
+			w.idle()
+			if left, err := e.postbag(t.Context(), e.records.Tag(ada.ID)); err != nil || len(left.Mails) > 0 {
+				t.Errorf("kept of a client who is gone: %+v, %v", left, err)
+			}
+		})
+	}
+}
+
 // TestTakenAwayIsTold: whose linked account staff take away is told, once.
 func TestTakenAwayIsTold(t *testing.T) {
 	t.Parallel()
