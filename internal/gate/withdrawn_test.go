@@ -187,6 +187,26 @@ func TestTakenOffFileIsTold(t *testing.T) {
 	}
 }
 
+// TestWithdrawnAtTheDeskIsTold: so is who stays on the list without access, once,
+// and with the change nothing that was made before lets in.
+func TestWithdrawnAtTheDeskIsTold(t *testing.T) {
+	t.Parallel()
+	w, list, _, _, _, _ := keeping(t)
+	before := w.told(ada.Email)
+	c := list.on[ada.ID]
+	c.Access = false
+	if _, err := w.rt.ChangeClient(t.Context(), c, "desk"); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.advance(movedWait)
+	if n := w.told(ada.Email); n != before+1 {
+		t.Fatalf("%d notices, want one", n-before)
+	}
+	if n := w.live(ada.ID); n != 0 {
+		t.Errorf("%d sessions are live", n)
+	}
+}
+
 // TestTakenAwayIsTold: whose linked account staff take away is told, once.
 func TestTakenAwayIsTold(t *testing.T) {
 	t.Parallel()
