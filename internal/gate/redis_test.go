@@ -23,6 +23,7 @@ func TestS07_TamperingByARedisWriter(t *testing.T) {
 	w := ws[0]
 	b := w.signIn("ada@example.com")
 	w.signIn("bob@example.com")
+	w.lastEvent("c-ada") // a record with events that wait has no end
 	key := func(client string) string {
 		return "portalgate:main:v:access/{" + w.rt.eng.Load().records.Tag(client) + "}"
 	}
