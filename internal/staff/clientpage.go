@@ -258,4 +258,4 @@ func pick(is bool, yes, no string) string {
 }
 
 // words is a name of the program's as people read it.
-func words(name string) string { return strings.ReplaceAll(name, "_", " ") }
+func words(name string) string { return strings.NewReplacer("_", " ", "-", " ").Replace(name) }

@@ -10,7 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/gate"
+	"github.com/portalgate/portalgate/internal/store"
 )
 
 // rules say what each route is: how it is called in the audit log, and what it has
@@ -240,6 +242,34 @@ func TestC08_StaffWhoAreNoMore(t *testing.T) {
 	for _, path := range []string{"/clients/c-ada", "/api/v1/clients", "/audit"} {
 		if w := ask(d, "gone", "GET", path, ""); w.Code != 403 {
 			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+}
+
+// TestRefusalsAreWrittenDown: what was asked for is written down before, and that
+// it was refused after, with a word for why.
+func TestRefusalsAreWrittenDown(t *testing.T) {
+	for _, tc := range []struct {
+		err     error
+		outcome string
+	}{
+		{gate.ErrNoAccess, "no-access"},
+		{directory.ErrNotFound, "not-on-file"},
+		{store.ErrUnknown, "unavailable"},
+		{nil, ""},
+	} {
+		s := &scripted{err: tc.err}
+		ask(s.desk(t), "desk", "POST", "/api/v1/pins", `{"email":"ada@example.com","verified_by":"x"}`)
+		var got []string
+		for _, e := range s.noted {
+			got = append(got, e.What+" "+e.Outcome)
+		}
+		want := []string{"pin_asked "}
+		if tc.outcome != "" {
+			want = append(want, "pin_asked "+tc.outcome)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%v: noted %q, want %q", tc.err, got, want)
 		}
 	}
 }

@@ -15,6 +15,7 @@
 package staff
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -131,7 +132,7 @@ func (v *visit) do(rt route) {
 	}
 	// That it was asked for is written down; that it was refused may be missing.
 	err = v.Gate.Note(v.r.Context(), audit.Event{
-		What: rt.what, Client: v.w.client, By: v.w.by, From: v.w.from, Outcome: "status " + strconv.Itoa(v.w.status),
+		What: rt.what, Client: v.w.client, By: v.w.by, From: v.w.from, Outcome: cmp.Or(v.w.refused, "status-"+strconv.Itoa(v.w.status)),
 	})
 	if err != nil {
 		v.Log.Warn("writing down that the desk has refused something", zap.Error(err))
@@ -193,6 +194,7 @@ type noted struct {
 	by, from      string // who asks, and from where
 	route, client string
 	status        int
+	refused       string // the kind of trouble why it was
 }
 
 func (n *noted) WriteHeader(status int) {

@@ -115,6 +115,7 @@ func explain(err error) *trouble {
 // operator can do anything about it.
 func (v *visit) failed(err error) {
 	t := explain(err)
+	v.w.refused = t.kind
 	if t.cause != nil {
 		v.Log.Error("the desk has failed", zap.Error(t.cause))
 	}
