@@ -89,6 +89,12 @@ func (b *lockedBuffer) String() string {
 	return b.b.String()
 }
 
+func (b *lockedBuffer) reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.b = bytes.Buffer{}
+}
+
 const sampleClients = "id,email,name,portal_access,email_ok\n" +
 	"c-ada,ada@example.com,Ada Lovelace,yes,yes\n" +
 	"c-bob,bob@example.com,Bob Stone,yes,yes\n" +
