@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
@@ -231,6 +230,33 @@ func pictures(t testing.TB) string {
 	return dir
 }
 
+// TestEveryMailHasAPicture keeps pictures of every mail, as a mail program shows
+// it, and its text, for us to look at. None may fetch anything or be large.
+func TestEveryMailHasAPicture(t *testing.T) {
+	c, pictures, site := everyPage(t), pictures(t), newSite(t)
+	b := newProfile(t).first
+	for name, m := range c.mails {
+		if most := 20 << 10; len(m.HTML) > most {
+			t.Errorf("%s: %d bytes of HTML, want %d at most", name, len(m.HTML), most)
+		}
+		site.page("/"+name, m.HTML)
+		b.visit("http://" + site.addr + "/" + name)
+		b.until("the mail", "location.pathname == "+quote("/"+name))
+		const fetched = "[...performance.getEntriesByType('resource'), ...document.images].map(e => e.name || e.src)" +
+			".filter(u => !u.endsWith('/favicon.ico'))" // which the browser wants of every site
+		if found := must[[]string](b, fetched); len(found) > 0 {
+			t.Errorf("%s fetches or shows %q", name, found)
+		}
+		b.photograph(name, pictures, mailed)
+		if err := os.WriteFile(filepath.Join(pictures, name+".txt"), []byte(m.Text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if said := b.complaints(); len(said) > 0 {
+		t.Errorf("the browser complains: %q", said)
+	}
+}
+
 // TestInboxCanBeUsedByEverybody is the same for the mailbox, as a visitor to
 // the demo finds it: empty, with a list, and with a mail open.
 func TestInboxCanBeUsedByEverybody(t *testing.T) {
@@ -250,27 +276,6 @@ func TestInboxCanBeUsedByEverybody(t *testing.T) {
 		b.until("the mailbox", "location.pathname + location.search == "+quote(path))
 		b.examine(name, source, pictures, false)
 	}
-	// The mail by itself is for mail programs to show; we look at it.
-	site := newSite(t)
-	show := func(name, html string) {
-		t.Helper()
-		site.page("/"+name, html)
-		b.visit("http://" + site.addr + "/" + name)
-		b.until("the mail", "location.pathname == "+quote("/"+name))
-		b.photograph(name, pictures, mailed)
-	}
-	show("mail-sign-in", m.HTML)
-	h := openHouse(t, willow(), false)
-	h.visitor().signIn("ada@example.com", 1)
-	h.advance(10 * time.Second)
-	show("mail-notice-new", h.notice("ada@example.com", 1).HTML)
-	const words = "We look forward to seeing you. The form takes five minutes, and you can stop and go on later."
-	h.invite("c-bob", words)
-	show("mail-invitation", h.letter("bob@example.com", 1).HTML)
-	h.send("c-ada", words)
-	show("mail-link", h.letter("ada@example.com", 2).HTML)
-	h.onFile(strings.Replace(clients, "c-bob,bob@example.com,Bob Stone,yes", "c-bob,bob@example.com,Bob Stone,no", 1))
-	show("mail-notice-off", h.tidings("bob@example.com", 1).HTML)
 	if said := append(b.complaints(), owner.first.complaints()...); len(said) > 0 {
 		t.Errorf("the browser complains: %q", said)
 	}

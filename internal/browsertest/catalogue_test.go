@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/portalgate/portalgate/internal/mail"
+	"github.com/portalgate/portalgate/internal/mail/outbox"
 	"github.com/portalgate/portalgate/internal/testgate"
 	"github.com/portalgate/portalgate/internal/ui"
 )
@@ -25,7 +26,8 @@ type catalogue struct {
 	logo  []byte
 	names []string
 	pages map[string]*shown
-	mails string // what notices say
+	told  string // what is said elsewhere than on a page
+	mails map[string]outbox.Entry
 }
 
 func (c *catalogue) add(name string, p *shown) *shown {
@@ -40,6 +42,13 @@ func (c *catalogue) add(name string, p *shown) *shown {
 	return p
 }
 
+// mailed adds a mail, which is called after its subject and who got it.
+func (c *catalogue) mailed(m outbox.Entry) {
+	c.told += m.Subject + m.Text
+	who, _, _ := strings.Cut(m.To, "@")
+	c.mails["mail-"+strings.ReplaceAll(strings.ToLower(m.Subject), " ", "-")+"-"+who] = m
+}
+
 const logo = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 240 60"><circle cx="30" cy="30" r="24" fill="#2f6f5e"/>` +
 	`<path d="M18 38 C22 20 38 20 42 38" stroke="#fff" stroke-width="4" fill="none"/>` +
 	`<text x="64" y="39" font-family="Georgia, serif" font-size="26" fill="#26352f">Willow Creek</text></svg>`
@@ -50,7 +59,7 @@ func willow() ui.Practice {
 
 // everyPage walks to every page.
 func everyPage(t testing.TB) *catalogue {
-	c := &catalogue{t: t, logo: []byte(logo), pages: map[string]*shown{}}
+	c := &catalogue{t: t, logo: []byte(logo), pages: map[string]*shown{}, mails: map[string]outbox.Entry{}}
 	c.asking()
 	c.revealing()
 	c.opening()
@@ -233,6 +242,7 @@ func (c *catalogue) stopping() {
 	v, other := h.visitor(), h.visitor()
 	v.ask("ada@example.com")
 	m := h.letter("ada@example.com", 1)
+	c.mailed(m)
 	c.add("stop-cold", other.get("/sign-in/stop"))
 	stop := c.add("stop", other.get(stopOf(m)))
 	c.add("stop-known", v.get(stopOf(m)))
@@ -248,7 +258,7 @@ func (c *catalogue) stopping() {
 	new.signIn("bob@example.com", 1)
 	h.advance(10 * time.Second)
 	notice := h.notice("bob@example.com", 1)
-	c.mails += notice.Subject + notice.Text
+	c.mailed(notice)
 	stop = c.add("stop-session", other.get(stopOf(notice)))
 	c.add("stop-session-known", new.get(stopOf(notice)))
 	c.add("stop-session-wrong", other.send(stop, "/sign-in/stop", "email", "ada@example.com"))
@@ -324,6 +334,7 @@ func (c *catalogue) hard() {
 	c.add("hard-email", v.send(v.get("/sign-in/magic-link"), "/sign-in/magic-link", "email", email+"@"))
 	c.add("hard-sent", v.ask(email))
 	m := h.letter(email, 1)
+	c.mailed(m)
 	c.add("hard-open", v.get(link(m)))
 	v.send(v.get(link(m)), "/sign-in/link")
 	c.add("hard-used", other.get(link(m)))
@@ -349,7 +360,7 @@ func TestEveryPageIsInTheCatalogue(t *testing.T) {
 		_, body, _ := strings.Cut(p.body, "<body>")
 		all.WriteString(plain(body))
 	}
-	all.WriteString(c.mails)
+	all.WriteString(c.told)
 	// What session.js says is in TestWarningCanBeUsedByEverybody.
 	all.WriteString(warned)
 	for key, text := range texts {

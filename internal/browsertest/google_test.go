@@ -89,7 +89,7 @@ func (c *catalogue) google() {
 	}
 	c.add("google-offered", h.visitor().get("/sign-in/magic-link"))
 	c.add("google-help", h.visitor().get("/sign-in/help"))
-	c.mails += plain(h.visitor().setOff().body) // not shown: it would lead away
+	c.told += plain(h.visitor().setOff().body) // not shown: it would lead away
 	c.add("google-late", h.visitor().get("/sign-in/google/callback?state=old&code=x"))
 
 	say("email", "nobody@gmail.com")
@@ -106,7 +106,7 @@ func (c *catalogue) google() {
 	h.advance(10 * time.Second) // what notices wait
 	for _, m := range []int{1, 2} {
 		n := h.notice("bob@example.com", m)
-		if c.mails += n.Subject + n.Text; strings.Contains(n.Subject, "Google") {
+		if c.mailed(n); strings.Contains(n.Subject, "Google") {
 			v := h.visitor()
 			page := c.add("stop-google", v.get(stopOf(n)))
 			say("sub", "another", "email", "bob@example.com", "hd", "example.com")
@@ -122,13 +122,11 @@ func (c *catalogue) google() {
 	if err := h.rt.Unlink(context.Background(), "c-bob", "desk"); err != nil {
 		c.t.Fatal(err)
 	}
-	told := h.mail("bob@example.com", 1, unasked)
-	c.mails += told.Subject + told.Text
+	c.mailed(h.mail("bob@example.com", 1, unasked))
 
 	h.onFile(strings.ReplaceAll(clients, "bob@", "robert@") + "c-grace,grace+clinic@gmail.com,Grace,yes\n")
 	for to, n := range map[string]int{"bob@example.com": 2, "robert@example.com": 1} {
-		told := h.tidings(to, n)
-		c.mails += told.Subject + told.Text
+		c.mailed(h.tidings(to, n))
 	}
 
 	grace := h.visitor()

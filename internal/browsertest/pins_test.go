@@ -67,7 +67,7 @@ func (c *catalogue) pins() {
 	other := h.visitor()
 	h.advance(10 * time.Second)
 	issued := h.notice("ada@example.com", 1)
-	c.mails += issued.Subject + issued.Text
+	c.mailed(issued)
 	stop := c.add("stop-pin", other.get(stopOf(issued)))
 	c.add("stop-pin-wrong", other.send(stop, "/sign-in/stop", "email", "bob@example.com"))
 	c.add("stop-pin-done", other.send(stop, "/sign-in/stop", "email", "ada@example.com"))
@@ -78,7 +78,7 @@ func (c *catalogue) pins() {
 	h.advance(10 * time.Second)
 	for n := range 2 {
 		m := h.notice("cleo@example.com", n+1)
-		c.mails += m.Subject + m.Text
+		c.mailed(m)
 		if m.Subject == "A PIN was made for your Client Portal" {
 			c.add("stop-pin-late", other.get(stopOf(m)))
 		}
@@ -87,9 +87,13 @@ func (c *catalogue) pins() {
 
 // desk is what staff have mailed, and what comes of it.
 func (c *catalogue) desk() {
+	const words = "We look forward to seeing you. The form takes five minutes, and you can stop and go on later."
 	h := openHouse(c.t, willow(), false)
-	h.invite("c-bob", "")
+	h.send("c-cleo", words)
+	c.mailed(h.letter("cleo@example.com", 1))
+	h.invite("c-bob", words)
 	first := h.letter("bob@example.com", 1)
+	c.mailed(first)
 	h.advance(2 * time.Minute)
 	h.invite("c-bob", "")
 	h.letter("bob@example.com", 2)
@@ -109,11 +113,9 @@ func (c *catalogue) desk() {
 	if err := h.rt.Unlock(context.Background(), "c-ada", "desk"); err != nil {
 		c.t.Fatal(err)
 	}
-	told := h.mail("ada@example.com", 1, unasked)
-	c.mails += told.Subject + told.Text
+	c.mailed(h.mail("ada@example.com", 1, unasked))
 	h.onFile(strings.Replace(clients, "c-bob,bob@example.com,Bob Stone,yes", "c-bob,bob@example.com,Bob Stone,no", 1))
-	told = h.tidings("bob@example.com", 1)
-	c.mails += told.Subject + told.Text
+	c.mailed(h.tidings("bob@example.com", 1))
 }
 
 // unasked is the text of a mail that tells of what staff have done: there is

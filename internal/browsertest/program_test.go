@@ -125,7 +125,7 @@ func (c *catalogue) programs() {
 	h.advance(10 * time.Second) // what notices wait
 	for _, m := range []int{1, 2} {
 		n := h.notice("bob@example.com", m)
-		if c.mails += n.Subject + n.Text; strings.Contains(n.Subject, "membership") {
+		if c.mailed(n); strings.Contains(n.Subject, "membership") {
 			v := h.visitor()
 			page := c.add("stop-program", v.get(stopOf(n)))
 			c.add("stop-program-done", v.send(page, "/sign-in/stop", "email", "bob@example.com"))
@@ -134,7 +134,7 @@ func (c *catalogue) programs() {
 
 	v = h.visitor()
 	p = v.do("POST", "/sign-in/m/clinic", v.get("/sign-in/magic-link").forms["/sign-in/magic-link"])
-	c.mails += plain(p.body) // not shown: it would lead away
+	c.told += plain(p.body) // not shown: it would lead away
 	_, state, _ := strings.Cut(html.UnescapeString(goesOn.FindStringSubmatch(p.body)[1]), "?")
 	c.add("program-refused", v.get("/sign-in/m/clinic/callback?"+state))
 	c.add("program-late", h.visitor().get("/sign-in/m/clinic/callback?"+state))
