@@ -5,11 +5,9 @@ package browsertest
 
 import (
 	"context"
-	"encoding/json"
-	"html"
 	"net/url"
-	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -57,8 +55,19 @@ func willow() ui.Practice {
 	return ui.Practice{Name: "Willow Creek Counseling", Phone: "+1 555 0100", Email: "hello@willow.example", Accent: "#2f6f5e"}
 }
 
-// everyPage walks to every page.
+// walked is what everyPage has found, which takes a while.
+var walked struct {
+	sync.Mutex
+	*catalogue
+}
+
+// everyPage walks to every page, once for all tests: they look and change nothing.
 func everyPage(t testing.TB) *catalogue {
+	walked.Lock()
+	defer walked.Unlock()
+	if walked.catalogue != nil {
+		return walked.catalogue
+	}
 	c := &catalogue{t: t, logo: []byte(logo), pages: map[string]*shown{}, mails: map[string]outbox.Entry{}}
 	c.asking()
 	c.revealing()
@@ -73,6 +82,7 @@ func everyPage(t testing.TB) *catalogue {
 	c.hard()
 	c.google()
 	c.programs()
+	walked.catalogue = c
 	return c
 }
 
@@ -341,55 +351,4 @@ func (c *catalogue) hard() {
 	c.add("hard-here", v.get("/sign-in"))
 	c.add("hard-help", v.get("/sign-in/help"))
 	c.add("hard-pin", other.send(other.get("/sign-in/pin"), "/sign-in/pin", "email", email, "pin", "xxxxxx"))
-}
-
-// TestEveryPageIsInTheCatalogue keeps the catalogue whole: a page that is not
-// in it is a page that nobody has looked at.
-func TestEveryPageIsInTheCatalogue(t *testing.T) {
-	var texts map[string]string
-	data, err := os.ReadFile("../ui/en.json")
-	if err == nil {
-		err = json.Unmarshal(data, &texts)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all strings.Builder
-	c := everyPage(t)
-	for _, p := range c.pages {
-		_, body, _ := strings.Cut(p.body, "<body>")
-		all.WriteString(plain(body))
-	}
-	all.WriteString(c.told)
-	// What session.js says is in TestWarningCanBeUsedByEverybody.
-	all.WriteString(warned)
-	for key, text := range texts {
-		if strings.HasPrefix(key, "mail.") || strings.HasPrefix(key, "time.") || strings.HasPrefix(key, "all.page") ||
-			strings.HasPrefix(key, "desk.") || // read out by staff, and on no page
-			strings.HasPrefix(key, "why.") { // told to staff: TestT9_Why says each
-			continue
-		}
-		// The longest stretch without a slot has to stand on some page.
-		longest := ""
-		for text != "" {
-			words, rest, _ := strings.Cut(text, "{")
-			if len(words) > len(longest) {
-				longest = words
-			}
-			_, text, _ = strings.Cut(rest, "}")
-		}
-		if !strings.Contains(all.String(), strings.TrimSpace(longest)) {
-			t.Errorf("no page says %s: %q", key, longest)
-		}
-	}
-}
-
-func plain(body string) string {
-	var b strings.Builder
-	for body != "" {
-		words, rest, _ := strings.Cut(body, "<")
-		b.WriteString(words)
-		_, body, _ = strings.Cut(rest, ">")
-	}
-	return html.UnescapeString(b.String())
 }
