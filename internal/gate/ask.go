@@ -209,6 +209,7 @@ type letter struct {
 	PIN      access.Hash `json:"p,omitempty"`
 	Account  access.Hash `json:"u,omitempty"`
 	Unlocked bool        `json:"o,omitempty"`
+	Lifted   bool        `json:"f,omitempty"`
 	Moved    bool        `json:"m,omitempty"`
 	// Unlinked is the method whose account was taken away.
 	Unlinked string `json:"k,omitempty"`

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -133,8 +134,9 @@ func (rt *Runtime) VoidPIN(ctx context.Context, client, by string) error {
 }
 
 // Unlock lets a client use PINs and mail codes again that too many wrong ones
-// have turned off, of which the client is told by mail, and has mail sent again that was held back after a complaint.
-// It is nil if there was nothing of the kind.
+// have turned off, has mail sent again that was held back after a complaint, and
+// lifts the wait of a client who has asked for too many links. Of the first and
+// the last the client is told by mail. It is nil if there was nothing of the kind.
 func (rt *Runtime) Unlock(ctx context.Context, client, by string) error {
 	opened := false
 	err := rt.change(ctx, client, "unlocked", by, func(now time.Time, r *access.Record) bool {
@@ -145,7 +147,43 @@ func (rt *Runtime) Unlock(ctx context.Context, client, by string) error {
 	if err == nil && opened {
 		rt.tellHelped(ctx, client, letter{Unlocked: true})
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return rt.liftWait(ctx, client, by)
+}
+
+// liftWait forgets how many links a client has asked for, if there were too many.
+func (rt *Runtime) liftWait(ctx context.Context, client, by string) error {
+	e, c, err := rt.desk(ctx)
+	if err != nil {
+		return err
+	}
+	who, err := c.Clients.ByID(ctx, client)
+	if err != nil {
+		return err
+	}
+	to, err := address.Parse(who.Email)
+	if err != nil {
+		return nil // nobody can have asked for any
+	}
+	limits := c.mailLimits(&e.keys, to, true)
+	d, err := e.backend.Allow(ctx, limits)
+	if err != nil || d.Allowed {
+		return err
+	}
+	var counted []string
+	for _, a := range limits {
+		counted = append(counted, a.Key)
+	}
+	if err := e.backend.Forget(ctx, counted...); err != nil {
+		return err
+	}
+	rt.done(ctx, e, c, "wait_lifted", client, by)
+	if slices.Max(d.Refused) > 0 { // the first is that of a minute: over before it is told
+		rt.tellHelped(ctx, client, letter{Lifted: true})
+	}
+	return nil
 }
 
 // Unlink takes away the accounts at other places, Google's or another's, that

@@ -27,6 +27,15 @@ var (
 // codeTries is how often a code may be typed for one link.
 const codeTries = 5
 
+// mailLimits are the limits of a mailbox, which are all in one group.
+func (c *Config) mailLimits(k *keys, to address.Address, peek bool) []limit.Ask {
+	return []limit.Ask{
+		{Key: k.limitAddress("mail-minute", to), Rate: mailMinute, Peek: peek},
+		{Key: k.limitAddress("mail-hour", to), Rate: mailHour, Peek: peek},
+		{Key: k.limitAddress("mail-day", to), Rate: c.Limits.Mails, Peek: peek},
+	}
+}
+
 // countAsk counts that a link was asked for. Limits about an address are kept
 // under a keyed hash of it, on file or not, so that they tell nothing. mailbox
 // reports that only the mailbox's own limits refused.
@@ -46,11 +55,7 @@ func (v *visit) countAsk(ctx context.Context, f *flow, to address.Address, onFil
 		{Key: k.limitKey("unknown-browser", f.Browser), Rate: v.Limits.Unknown, Peek: peek},
 		{Key: k.limitKey("unknown-network", net), Rate: unknownNetwork, Peek: peek},
 	}
-	mails := []limit.Ask{
-		{Key: k.limitAddress("mail-minute", to), Rate: mailMinute},
-		{Key: k.limitAddress("mail-hour", to), Rate: mailHour},
-		{Key: k.limitAddress("mail-day", to), Rate: v.Limits.Mails},
-	}
+	mails := v.mailLimits(k, to, false)
 	if !v.Reveal {
 		d, err = v.eng.backend.Allow(ctx, append(asks, mails...))
 		return d, err == nil && !d.Allowed && slices.Min(d.Refused) >= len(asks), err

@@ -48,6 +48,8 @@ func (s *shelf) Allow(context.Context, []limit.Ask) (limit.Decision, error) {
 	return limit.Decision{}, errors.New("nothing is limited here")
 }
 
+func (s *shelf) Forget(context.Context, ...string) error { return store.ErrUnknown }
+
 func (s *shelf) ByID(_ context.Context, id string) (directory.Client, error) {
 	return s.clients[id], nil
 }

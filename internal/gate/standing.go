@@ -14,7 +14,6 @@ import (
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/address"
 	"github.com/portalgate/portalgate/internal/directory"
-	"github.com/portalgate/portalgate/internal/limit"
 	"github.com/portalgate/portalgate/internal/store"
 )
 
@@ -101,11 +100,7 @@ func (e *engine) look(ctx context.Context, c *Config, client string, s *Standing
 			s.Mails = append(s.Mails, m.public(s.Now))
 		}
 	}
-	next, err := e.backend.Allow(ctx, []limit.Ask{
-		{Key: e.keys.limitAddress("mail-minute", to), Rate: mailMinute, Peek: true},
-		{Key: e.keys.limitAddress("mail-hour", to), Rate: mailHour, Peek: true},
-		{Key: e.keys.limitAddress("mail-day", to), Rate: c.Limits.Mails, Peek: true},
-	})
+	next, err := e.backend.Allow(ctx, c.mailLimits(&e.keys, to, true))
 	if err != nil {
 		return err
 	}

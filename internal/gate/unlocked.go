@@ -15,7 +15,8 @@ import (
 )
 
 // tellHelped queues the notice of what staff have done for a client, which l says:
-// that PINs and codes are on again, or that an account was taken away. It is done,
+// that PINs and codes are on again, that a wait is over, or that an account was
+// taken away. It is done,
 // whether or not it can be told: that lets nobody in by itself.
 func (rt *Runtime) tellHelped(ctx context.Context, client string, l letter) {
 	e, c, err := rt.desk(ctx)
@@ -47,9 +48,12 @@ func (e *engine) tellOfHelp(ctx context.Context, c *Config, it store.Item, l let
 	id := messageID("unlocked " + it.ID)
 	n := mail.Notice{ID: id, To: to.Email, First: firstName(to)}
 	var m mail.Message
-	if l.Unlocked {
+	switch {
+	case l.Unlocked:
 		m, err = letters.Unlocked(n)
-	} else {
+	case l.Lifted:
+		m, err = letters.Lifted(n)
+	default:
 		m, err = letters.Unlinked(n, cmp.Or(c.label(l.Unlinked), l.Unlinked))
 	}
 	if err != nil {

@@ -199,7 +199,7 @@ func (e *engine) send(ctx context.Context, c *Config, it store.Item, now time.Ti
 	if l.Account != "" {
 		return e.tellAccount(ctx, c, now, it, l)
 	}
-	if l.Unlocked || l.Unlinked != "" {
+	if l.Unlocked || l.Lifted || l.Unlinked != "" {
 		return e.tellOfHelp(ctx, c, it, l)
 	}
 	if l.Moved {

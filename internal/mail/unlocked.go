@@ -16,6 +16,17 @@ func (c *Composer) Unlocked(n Notice) (Message, error) {
 	})
 }
 
+// Lifted composes the notice that links can be asked for again. It needs and
+// refuses what Unlocked does.
+func (c *Composer) Lifted(n Notice) (Message, error) {
+	say := func(key string) string { return c.ui.Text("notice.lifted"+key, nil) }
+	return c.letter(envelope{"notice", n.ID, n.To, n.First}, letter{
+		Subject: say(".subject"),
+		Preview: c.ui.Text("mail.lifted.preview", nil),
+		Parts:   []part{{Text: say("")}, {Text: c.ui.Text("notice.tell", nil)}},
+	})
+}
+
 // Unlinked composes the notice that staff have taken away the account at another
 // place that let in by this method. It needs and refuses what Unlocked does.
 func (c *Composer) Unlinked(n Notice, method string) (Message, error) {

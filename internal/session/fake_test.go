@@ -95,6 +95,8 @@ func (m *memory) Update(ctx context.Context, key string, f func(time.Time, store
 	return nil
 }
 
+func (m *memory) Forget(context.Context, ...string) error { return store.ErrUnknown }
+
 func (m *memory) Allow(context.Context, []limit.Ask) (limit.Decision, error) {
 	return limit.Decision{}, errors.New("records ask for no limits")
 }

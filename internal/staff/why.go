@@ -27,6 +27,7 @@ const (
 	SendLink      Press = "send_link"
 	MakePIN       Press = "make_pin"
 	Unlock        Press = "unlock"
+	LiftWait      Press = "lift_wait"
 	Unlink        Press = "unlink"
 )
 
@@ -44,7 +45,7 @@ func (p Press) Route() string {
 		return "POST" + client + "/link"
 	case MakePIN:
 		return "POST" + client + "/pin"
-	case Unlock:
+	case Unlock, LiftWait:
 		return "POST" + client + "/unlock"
 	case Unlink:
 		return "DELETE" + client + "/google"
@@ -236,7 +237,7 @@ func (w *weighed) lastMail() (Reason, bool) {
 	case w.last.Fate == mail.Queued:
 		return Reason{Key: "why.mail.queued", Do: w.withoutMail(), At: w.last.Asked}, true
 	case !w.signedIn && w.pin.ID == "" && w.NextMail.After(w.Now):
-		return Reason{Key: "why.wait", Do: w.withoutMail(), At: w.NextMail}, true
+		return Reason{Key: "why.wait", Do: LiftWait, At: w.NextMail}, true
 	}
 	return Reason{}, false
 }

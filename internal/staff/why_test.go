@@ -154,7 +154,7 @@ var whys = []struct {
 	{"queued", []func(*gate.Standing){mailed(ago(2*time.Minute), mail.Queued, ago(time.Minute), "")},
 		"The mail asked for at 14:13 has not left yet.", MakePIN},
 	{"waiting", []func(*gate.Standing){link("l", ago(time.Hour), 24*time.Hour), mailed(ago(time.Hour), mail.Delivered, ago(time.Hour), ""), waits},
-		"Links were asked for too often, so the next can be asked for at 14:20.", MakePIN},
+		"Links were asked for too often, so the next can be asked for at 14:20.", LiftWait},
 	{"link superseded", []func(*gate.Standing){
 		link("l1", ago(5*time.Hour), 24*time.Hour), link("l2", ago(4*time.Hour), 24*time.Hour), link("l3", ago(3*time.Hour), 24*time.Hour), link("l4", ago(2*time.Hour), 24*time.Hour)},
 		"A link stopped working at 12:15, because a newer mail took its place.", SendLink},

@@ -50,6 +50,8 @@ func (v *visit) helps(do Press, ro gate.Roster, c directory.Client) []ui.Block {
 		return link("desk.do.pin", "pin")
 	case Unlock:
 		return press("desk.do.lift", "unlock")
+	case LiftWait:
+		return press("desk.do.wait", "unlock")
 	case Unlink:
 		return press("desk.do.unlink", "unlink")
 	}

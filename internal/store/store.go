@@ -74,6 +74,10 @@ type Store interface {
 	//
 	// An ask that only peeks writes nothing.
 	Allow(ctx context.Context, asks []limit.Ask) (limit.Decision, error)
+
+	// Forget forgets what was counted under keys of one group, as if nobody had
+	// asked. Keys under which nothing was are no error.
+	Forget(ctx context.Context, keys ...string) error
 }
 
 // Item is one thing to be done later.

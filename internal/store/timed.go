@@ -86,6 +86,13 @@ func (t *timed) Allow(ctx context.Context, asks []limit.Ask) (limit.Decision, er
 	return d, err
 }
 
+func (t *timed) Forget(ctx context.Context, keys ...string) error {
+	c := begin(ctx, "forget")
+	err := t.Backend.Forget(c.ctx, keys...)
+	t.end(c, err)
+	return err
+}
+
 func (t *timed) Put(ctx context.Context, it Item) error {
 	c := begin(ctx, "put")
 	err := t.Backend.Put(c.ctx, it)

@@ -45,7 +45,8 @@ func (f fixed) Update(ctx context.Context, _ string, _ func(time.Time, store.Val
 func (f fixed) Allow(ctx context.Context, _ []limit.Ask) (limit.Decision, error) {
 	return limit.Decision{}, f.say(ctx)
 }
-func (f fixed) Put(ctx context.Context, _ store.Item) error { return f.say(ctx) }
+func (f fixed) Forget(ctx context.Context, _ ...string) error { return f.say(ctx) }
+func (f fixed) Put(ctx context.Context, _ store.Item) error   { return f.say(ctx) }
 func (f fixed) Lease(ctx context.Context, _ store.Lane, _ int, _ time.Duration) ([]store.Item, error) {
 	return nil, f.say(ctx)
 }
@@ -63,13 +64,13 @@ func everyOp(t *testing.T, ctx context.Context, b store.Backend, want error) []s
 	_, lease := b.Lease(ctx, store.Fresh, 1, time.Minute)
 	for i, err := range []error{
 		get, b.Update(ctx, key, put(nil, time.Time{})), allow, b.Put(ctx, store.Item{ID: key}), lease,
-		b.Done(ctx, key), b.Retry(ctx, key, time.Time{}),
+		b.Done(ctx, key), b.Retry(ctx, key, time.Time{}), b.Forget(ctx, key),
 	} {
 		if err != want {
 			t.Errorf("call %d returned %v, want %v as it came", i, err, want)
 		}
 	}
-	return []string{"get", "allow", "lease", "update", "put", "done", "retry"}
+	return []string{"get", "allow", "lease", "update", "put", "done", "retry", "forget"}
 }
 
 func TestTimed(t *testing.T) {

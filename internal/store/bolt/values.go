@@ -105,6 +105,18 @@ func (s *Store) Allow(ctx context.Context, asks []limit.Ask) (limit.Decision, er
 	return d, nil
 }
 
+// Forget implements [store.Store].
+func (s *Store) Forget(ctx context.Context, keys ...string) error {
+	return s.write(ctx, func(tx *bbolt.Tx) error {
+		for _, key := range keys {
+			if err := limits.delete(tx, []byte(key)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 func getInstant(tx *bbolt.Tx, key []byte, now time.Time) (time.Time, error) {
 	rec, err := limits.get(tx, key, now)
 	switch {

@@ -25,6 +25,9 @@ var markLua string
 //go:embed allow.lua
 var allowLua string
 
+//go:embed forget.lua
+var forgetLua string
+
 //go:embed queue.lua
 var queueLua string
 
@@ -41,13 +44,14 @@ var doneLua string
 var retryLua string
 
 var (
-	casScript   = newScript(casLua)
-	markScript  = newScript(markLua)
-	allowScript = newScript(allowLua)
-	putScript   = newScript(queueLua + putLua)
-	leaseScript = newScript(queueLua + leaseLua)
-	doneScript  = newScript(queueLua + doneLua)
-	retryScript = newScript(queueLua + retryLua)
+	casScript    = newScript(casLua)
+	markScript   = newScript(markLua)
+	allowScript  = newScript(allowLua)
+	forgetScript = newScript(forgetLua)
+	putScript    = newScript(queueLua + putLua)
+	leaseScript  = newScript(queueLua + leaseLua)
+	doneScript   = newScript(queueLua + doneLua)
+	retryScript  = newScript(queueLua + retryLua)
 )
 
 type script struct{ source, hash string }

@@ -30,6 +30,23 @@ func (s *Store) Allow(ctx context.Context, asks []limit.Ask) (limit.Decision, er
 	return d, err
 }
 
+// Forget implements [store.Store].
+func (s *Store) Forget(ctx context.Context, keys ...string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.end()
+	c := &call{script: forgetScript}
+	for _, key := range keys {
+		c.keys = append(c.keys, s.limit(key))
+	}
+	s.run(ctx, c)
+	return done(c.reply, c.err)
+}
+
 // groups sorts asks by the slot of their key: each group is their indexes.
 func (s *Store) groups(asks []limit.Ask) (groups [][]int) {
 	at := make(map[string]int, len(asks))

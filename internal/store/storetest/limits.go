@@ -21,6 +21,7 @@ func (h Harness) limits(t *testing.T) {
 	t.Run("nothing to ask", h.noAsks)
 	t.Run("peek", h.peek)
 	t.Run("durable", h.durableLimits)
+	t.Run("forget", h.forget)
 	if h.Advance != nil {
 		t.Run("retry after", h.retryAfter)
 	}
@@ -245,5 +246,31 @@ func (h Harness) retryAfter(t *testing.T) {
 	h.Advance(time.Hour)
 	if d := allow(t, b, slow, a); !d.Allowed {
 		t.Errorf("refused after RetryAfter: %+v", d)
+	}
+}
+
+// forget: what was counted under the keys that are named is as if it had not been,
+// and nothing else is.
+func (h Harness) forget(t *testing.T) {
+	b := h.open(t)
+	rate := limit.Rate{Count: 3, Per: 24 * time.Hour}
+	ask := func(key string) limit.Ask { return limit.Ask{Key: key, Rate: rate} }
+	for _, key := range []string{"a/{one}", "b/{one}", "c/{one}", "a/{two}"} {
+		if n := left(t, b, ask(key)); n != 3 {
+			t.Fatalf("%s: %d at first", key, n)
+		}
+	}
+	for range 2 { // the second time there is nothing
+		if err := b.Forget(t.Context(), "a/{one}", "b/{one}", "never/{one}"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Forget(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]int{"a/{one}": 3, "b/{one}": 3, "c/{one}": 0, "a/{two}": 0} {
+		if n := left(t, b, ask(key)); n != want {
+			t.Errorf("%s: %d left, want %d", key, n, want)
+		}
 	}
 }
