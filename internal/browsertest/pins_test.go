@@ -114,6 +114,15 @@ func (c *catalogue) desk() {
 		c.t.Fatal(err)
 	}
 	c.mailed(h.mail("ada@example.com", 1, unasked))
+	often := h.visitor()
+	for range 6 { // one more than there may be in an hour
+		often.ask("cleo@example.com")
+		h.advance(61 * time.Second)
+	}
+	if err := h.rt.Unlock(context.Background(), "c-cleo", "desk"); err != nil {
+		c.t.Fatal(err)
+	}
+	c.mailed(h.mail("cleo@example.com", 1, unasked))
 	h.onFile(strings.Replace(clients, "c-bob,bob@example.com,Bob Stone,yes", "c-bob,bob@example.com,Bob Stone,no", 1))
 	c.mailed(h.tidings("bob@example.com", 1))
 }
