@@ -28,7 +28,7 @@ func pluginCommand() *cobra.Command {
 		Use:   "plugin",
 		Short: "Looks at sign-in methods that are separate programs",
 	}
-	cmd.AddCommand(pluginDigestCommand(), pluginTestCommand())
+	cmd.AddCommand(pluginDigestCommand(), pluginTestCommand(), pluginTryCommand())
 	return cmd
 }
 
@@ -50,9 +50,43 @@ change is refused.`,
 	}
 }
 
+// tried is a program as the flags of a command say, to be run as the gate would.
+type tried struct {
+	plugins.Command
+	config, user string
+}
+
+func (p *tried) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&p.config, "config", "", "the plugin's settings as a JSON object, or @ and a file that holds them")
+	f.StringArrayVar(&p.Args, "arg", nil, "an argument for the plugin; may be given again")
+	f.StringArrayVar(&p.Env, "env", nil, "NAME=value for its environment, which is empty otherwise; may be given again")
+	f.StringVar(&p.user, "user", "", "whom it runs as, a name or numbers; nobody if you are root, and only root may choose")
+	f.StringArrayVar(&p.Redirects, "redirects", nil, "an origin to which it may send a browser; may be given again")
+	f.DurationVar(&p.Timeout, "timeout", 2*time.Second, "how long a call may take")
+	f.BoolVar(&p.NoTLS, "no-mtls", false, "for a plugin that cannot do mutual TLS")
+}
+
+// resolve looks at the file and at what was said of it.
+func (p *tried) resolve(path string) (err error) {
+	if p.Path, err = filepath.Abs(path); err != nil {
+		return err
+	}
+	if p.Digest, err = plugins.Digest(p.Path); err != nil {
+		return err
+	}
+	if p.Config, err = settings(p.config); err != nil {
+		return err
+	}
+	if p.user != "" {
+		p.User, err = plugins.ParseUser(p.user)
+	}
+	return err
+}
+
 func pluginTestCommand() *cobra.Command {
-	var c plugins.Command
-	var config, email, user string
+	var p tried
+	var email string
 	cmd := &cobra.Command{
 		Use:   "test <program>",
 		Short: "Runs a plugin as the gate would, and says what is wrong with it",
@@ -64,33 +98,15 @@ let it speak to a gateway for tests.
 
 It cannot say whether the plugin lets the right people in.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if c.Path, err = filepath.Abs(args[0]); err != nil {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := p.resolve(args[0]); err != nil {
 				return err
 			}
-			if c.Digest, err = plugins.Digest(c.Path); err != nil {
-				return err
-			}
-			if c.Config, err = settings(config); err != nil {
-				return err
-			}
-			if user != "" {
-				if c.User, err = plugins.ParseUser(user); err != nil {
-					return err
-				}
-			}
-			return testPlugin(cmd, c, email)
+			return testPlugin(cmd, p.Command, email)
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&config, "config", "", "the plugin's settings as a JSON object, or @ and a file that holds them")
-	f.StringVar(&email, "email", "name@example.com", "an address for a plugin that asks for one first")
-	f.StringArrayVar(&c.Args, "arg", nil, "an argument for the plugin; may be given again")
-	f.StringArrayVar(&c.Env, "env", nil, "NAME=value for its environment, which is empty otherwise; may be given again")
-	f.StringVar(&user, "user", "", "whom it runs as, a name or numbers; nobody if you are root, and only root may choose")
-	f.StringArrayVar(&c.Redirects, "redirects", nil, "an origin to which it may send a browser; may be given again")
-	f.DurationVar(&c.Timeout, "timeout", 2*time.Second, "how long a call may take")
-	f.BoolVar(&c.NoTLS, "no-mtls", false, "for a plugin that cannot do mutual TLS")
+	p.flags(cmd)
+	cmd.Flags().StringVar(&email, "email", "name@example.com", "an address for a plugin that asks for one first")
 	return cmd
 }
 
