@@ -22,6 +22,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/portalgate/portalgate/identity"
+	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/plugins"
 	"github.com/portalgate/portalgate/providers/plugin"
 )
 
@@ -51,6 +53,14 @@ is no program to name.`,
 				}
 			} else if p.Config, err = settings(p.config); err != nil {
 				return err
+			}
+			if _, err := address.Parse(t.email); err != nil {
+				return fmt.Errorf("email: %v", err)
+			}
+			if t.reattach != "" {
+				if _, err := plugins.ParseReattach(t.reattach); err != nil {
+					return err
+				}
 			}
 			cmd.SilenceUsage = true
 			return t.run(cmd, p)
@@ -84,6 +94,10 @@ func (t *trial) run(cmd *cobra.Command, p tried) (err error) {
 		}
 	}()
 	caddy.TrapSignals()
+	// Where Caddy notes which server this is.
+	if err := os.Setenv("XDG_DATA_HOME", dir); err != nil {
+		return err
+	}
 
 	portal, err := atHome(t.listen)
 	if err != nil {
@@ -201,7 +215,7 @@ func (t *trial) gate(dir, portal string, p tried) (*Gate, error) {
 	}
 	return &Gate{
 		PublicURL: "http://" + portal,
-		Practice:  Practice{Name: "Trying a plugin", Email: t.email},
+		Practice:  Practice{Name: "Trying a plugin", Email: "office@practice.example"},
 		Store:     Store{File: filepath.Join(dir, "gate.db")},
 		Clients:   Clients{File: list},
 		Mail:      Mail{Outbox: true},

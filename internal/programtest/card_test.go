@@ -160,5 +160,5 @@ func options(p *program, do string, clients int) testgate.Options {
 	for i := range clients {
 		list += fmt.Sprintf("client-%d,c%d@example.com,Client %d\n", i, i, i)
 	}
-	return testgate.Options{Clients: list, Gate: lots + "sign_in magic_link\n" + p.method(do)}
+	return testgate.Options{Global: "metrics", Clients: list, Gate: lots + "sign_in magic_link\n" + p.method(do)}
 }
