@@ -24,8 +24,9 @@ type program struct {
 }
 
 func (p *program) Describe() providers.Description {
-	p.about.Text = "plugin"
-	return p.about
+	d := p.about
+	d.Text = "plugin"
+	return d
 }
 
 func (p *program) Start(_ context.Context, r providers.Request) (providers.Step, error) {

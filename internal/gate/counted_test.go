@@ -20,7 +20,7 @@ import (
 type counted struct {
 	store.Backend
 	gets, updates, allows, puts, queued, notices atomic.Int64
-	fail, lose, full, refuse, lost               atomic.Bool
+	fail, lose, full, refuse, lost, deaf         atomic.Bool // deaf: of the audit log alone
 	held                                         atomic.Pointer[held]
 	health                                       atomic.Pointer[store.Health]
 	unfit                                        atomic.Pointer[error]
@@ -67,7 +67,7 @@ func (c *counted) Update(ctx context.Context, key string, f func(time.Time, stor
 		}
 		<-h.going
 	}
-	if c.refuse.Load() {
+	if c.refuse.Load() || c.deaf.Load() && strings.HasPrefix(key, "audit/") {
 		return fmt.Errorf("too contended: %w", store.ErrUnknown)
 	}
 	err := c.Backend.Update(ctx, key, func(now time.Time, old store.Value) (store.Value, error) {

