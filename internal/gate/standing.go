@@ -13,6 +13,7 @@ import (
 
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/store"
 )
@@ -90,6 +91,14 @@ func (e *engine) look(ctx context.Context, c *Config, client string, s *Standing
 	}
 	if !s.Record.BoundTo(who.ID, bound) {
 		s.Record = new(access.Record) // whatever is in it counts no more
+	}
+	// What happened is in the record for about a second, and then in the log.
+	refused, _, err := e.chain.List(ctx, audit.Filter{Client: who.ID, What: "account_refused", Since: s.Now.Add(-24 * time.Hour), Limit: 1})
+	if err != nil {
+		return err
+	}
+	for _, ev := range refused {
+		s.Record.Events = append(s.Record.Events, access.Event{At: ev.At.Unix(), What: ev.What, Method: ev.Method})
 	}
 	p, err := e.postbag(ctx, tag)
 	if err != nil {

@@ -5,6 +5,7 @@ package gate
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,7 @@ func TestT9_Standing(t *testing.T) {
 	s.script(always(errors.New("connection refused")))
 	w.browser().ask("ada@example.com")
 	w.fate("c-ada", mail.Delayed)
+	w.until("the mail server is known to be down", w.rt.mailServer.down.Load)
 	got = w.rt.Standing(t.Context(), "c-ada")
 	if !got.MailDown || len(got.Mails) != 1 || got.Mails[0].Fate != mail.Delayed || !got.NextMail.Equal(w.clock.now().Add(time.Minute)) {
 		t.Errorf("the mail server is down: %+v", got)
@@ -53,6 +55,26 @@ func TestT9_Standing(t *testing.T) {
 	in := func(e access.Event) bool { return e.What == "signed_in" }
 	if n := len(got.Record.Events); n == 0 || !in(got.Record.Events[n-1]) {
 		t.Errorf("the record comes without what happened: %+v", got.Record.Events)
+	}
+
+	// An account that was refused is told of for as long as it can matter, and not
+	// only until it is moved to the log.
+	records := w.rt.eng.Load().records
+	err := records.Update(t.Context(), records.Tag("c-ada"), func(now time.Time, r *access.Record) error {
+		r.Refused(now, "account_refused", "google", "another")
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.lastEvent("c-ada")
+	told := func(e access.Event) bool { return e.What == "account_refused" && e.Method == "google" }
+	if got := w.rt.Standing(t.Context(), "c-ada"); !slices.ContainsFunc(got.Record.Events, told) {
+		t.Errorf("once it is in the log a refused account is not told of: %+v", got.Record.Events)
+	}
+	w.clock.advance(25 * time.Hour)
+	if got := w.rt.Standing(t.Context(), "c-ada"); slices.ContainsFunc(got.Record.Events, told) {
+		t.Error("what was refused the day before is told of")
 	}
 
 	// Another address: neither the mails to the old one nor the record count.
