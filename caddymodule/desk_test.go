@@ -7,12 +7,14 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/staff"
 )
 
@@ -157,6 +159,39 @@ func TestC01_TenPINsAMinute(t *testing.T) {
 		if !strings.Contains(string(log), want) {
 			t.Errorf("the log has no %s", want)
 		}
+	}
+}
+
+// TestC08_OperatorIsWrittenDown: whoever has the server can do at the command line
+// what staff do at the desk, when their own sign-in is down or taken over. It is in
+// the audit log before it is done.
+func TestC08_OperatorIsWrittenDown(t *testing.T) {
+	address := "localhost:" + freePort(t)
+	l, config := withAdmin(t, address)
+	l.mustLoad(config("sign_in magic_link\nsign_in pin", ""))
+	for _, args := range [][]string{
+		{"pin", "--email", ada, "--verified-by", "called back", "--address", address},
+		{"unlock", "--id", "c-ada", "--address", address},
+		{"pin", "--email", "eve@example.com", "--verified-by", "x", "--address", address}, // nobody on file
+	} {
+		printed(t, args...)
+	}
+	out, said, ok := printed(t, "audit", "export", "--json", "--address", address)
+	if !ok {
+		t.Fatalf("%q %q", out, said)
+	}
+	var what []string
+	for line := range strings.Lines(out) {
+		var e audit.Event
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%v: %q", err, line)
+		}
+		if e.By == "operator" && strings.HasSuffix(e.What, "_asked") {
+			what = append(what, e.What)
+		}
+	}
+	if !slices.Equal(what, []string{"pin_asked", "unlock_asked", "pin_asked"}) {
+		t.Errorf("the operator has done %q", what)
 	}
 }
 
