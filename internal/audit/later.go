@@ -17,16 +17,28 @@ const maxQueued = 4096
 
 // Later appends an event within about a second. It is for what changes nothing, a
 // dead link that was refused or what became of a mail: while it waits it is in
-// memory only, and a process that is killed loses it. About nobody it is not kept,
+// memory only, and a process that is killed loses it. Of refusals that are alike one
+// is kept while it waits. About nobody it is not kept,
 // but costs the same: see Pretend.
 func (c *Chain) Later(ev Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if ev.Outcome != "" && ev.By == "" && slices.ContainsFunc(c.queued, ev.again) {
+		return // a dead link that is pressed in a loop is refused once a second
+	}
 	if len(c.queued) >= maxQueued {
-		c.queued = c.queued[1:]
+		// What staff have done is the last to go: strangers can bring about the rest,
+		// as often as they like.
+		oldest := max(0, slices.IndexFunc(c.queued, func(o Event) bool { return o.By == "" }))
+		c.queued = slices.Delete(c.queued, oldest, oldest+1)
 		c.lost++
 	}
 	c.queued = append(c.queued, ev)
+}
+
+// again reports whether o tells the same of the same.
+func (e Event) again(o Event) bool {
+	return o.What == e.What && o.Client == e.Client && o.From == e.From && o.Method == e.Method && o.Outcome == e.Outcome
 }
 
 // Flush appends what Later was given. An error says that it waits on, or, once,

@@ -93,7 +93,10 @@ func Acting(ctx context.Context, by, from string) context.Context {
 // it was asked for is in the audit log already.
 func (rt *Runtime) done(ctx context.Context, e *engine, c *Config, what, client, by string) {
 	rt.audit(c, what, zap.String("client", client), zap.String("by", by))
-	e.told(rt, audit.Event{What: what, Client: client, By: by, From: session.CauseIn(ctx).From})
+	ev := rt.named(audit.Event{What: what, Client: client, By: by, From: session.CauseIn(ctx).From})
+	if err := e.chain.Append(ctx, ev); err != nil {
+		e.chain.Later(ev)
+	}
 }
 
 // keepEvents moves what waits to the log, and the log to disk.

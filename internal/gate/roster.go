@@ -165,9 +165,15 @@ func (rt *Runtime) ChangeClient(ctx context.Context, client directory.Client, by
 // At worst a change is told that was not made; none is made in silence.
 func (rt *Runtime) announceChange(ctx context.Context, e *engine, was, is directory.Client) error {
 	if was.Access && !is.Access {
-		return rt.announceWithdrawn(ctx, e, was)
+		if err := rt.announceWithdrawn(ctx, e, was); err != nil {
+			return err
+		}
 	}
-	return rt.announceMoved(ctx, e, is.ID, signsInBy(was), signsInBy(is))
+	// Also of who has no access just now: taken away, moved and given back within
+	// seconds it would otherwise be told to nobody.
+	from, _ := address.Parse(was.Email)
+	to, _ := address.Parse(is.Email)
+	return rt.announceMoved(ctx, e, is.ID, from, to)
 }
 
 // withdrawal returns what takes away what a change from was to is takes away; to

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/portalgate/portalgate/internal/access"
+	"github.com/portalgate/portalgate/internal/directory"
 )
 
 // relisted makes a list the one on file, and waits until every change is made to
@@ -205,6 +206,36 @@ func TestWithdrawnAtTheDeskIsTold(t *testing.T) {
 	if n := w.live(ada.ID); n != 0 {
 		t.Errorf("%d sessions are live", n)
 	}
+}
+
+// TestMovedMeanwhileOff: whoever talks staff into it, or has their login, takes
+// access away, moves the address and gives access back, all within seconds. The old
+// mailbox hears of it all the same.
+func TestMovedMeanwhileOff(t *testing.T) {
+	t.Parallel()
+	w, list, _, _, _, _ := keeping(t)
+	before := w.told(ada.Email)
+	for _, change := range []func(*directory.Client){
+		func(c *directory.Client) { c.Access = false },
+		func(c *directory.Client) { c.Email = "eve@example.net" },
+		func(c *directory.Client) { c.Access = true },
+	} {
+		c := list.on[ada.ID]
+		change(&c)
+		if _, err := w.rt.ChangeClient(t.Context(), c, "desk"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.until("the mailbox that was hers hears of it", func() bool {
+		w.clock.advance(movedWait)
+		n := 0
+		for _, m := range w.rt.Outbox().Messages() {
+			if m.To == ada.Email && link(m) == "" {
+				n++
+			}
+		}
+		return n > before
+	})
 }
 
 // TestTakenAwayIsTold: whose linked account staff take away is told, once.

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/gate"
 	"github.com/portalgate/portalgate/internal/reply"
@@ -93,6 +94,8 @@ func explain(err error) *trouble {
 		t := wrongField(invalid.Field, "field.kept")
 		t.slots = ui.Slots{"field": invalid.Field, "text": invalid.Text}
 		return t
+	case errors.Is(err, audit.ErrCursor):
+		return &trouble{status: http.StatusBadRequest, kind: "query", slots: ui.Slots{"field": "cursor"}}
 	case errors.Is(err, gate.ErrReturnTo):
 		return wrongField("return_to", "field.return_to")
 	case errors.Is(err, gate.ErrWords):
