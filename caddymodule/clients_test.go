@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/portalgate/portalgate/internal/gate"
+	"github.com/portalgate/portalgate/internal/staff"
 )
 
 // listed is a configuration with another list of clients.
@@ -47,7 +48,7 @@ func TestClientsCommand(t *testing.T) {
 		t.Errorf("add: %q, %q", out, said)
 	}
 	out, _ := run(true, "add", "--email", "zoe@example.com", "--name", "Zoë Müller", "--no-email", "--json")
-	var zoe onFile
+	var zoe staff.Client
 	if err := json.Unmarshal([]byte(out), &zoe); err != nil || len(zoe.ID) < 20 || !zoe.Access || zoe.EmailOK || zoe.Version != 1 {
 		t.Errorf("add --json: %q", out)
 	}

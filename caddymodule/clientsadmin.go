@@ -6,11 +6,11 @@ package caddymodule
 import (
 	"bytes"
 	"net/http"
-	"time"
 
 	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/directory/csv"
 	"github.com/portalgate/portalgate/internal/gate"
+	"github.com/portalgate/portalgate/internal/staff"
 )
 
 // maxList bounds a list of clients that is imported, in bytes. One more than may
@@ -19,28 +19,6 @@ const maxList = csv.MaxSize + 1
 
 // csvText is an answer that is a list of clients, and no JSON.
 type csvText []byte
-
-// onFile is a client, as the columns of a list are named.
-type onFile struct {
-	ID       string `json:"id"`
-	Email    string `json:"email"`
-	Name     string `json:"name"`
-	Phone    string `json:"phone"`
-	Language string `json:"language"`
-	Access   bool   `json:"portal_access"`
-	EmailOK  bool   `json:"email_ok"`
-	// Where the list is kept elsewhere, these are not known.
-	Created *time.Time `json:"created_at,omitempty"`
-	Version int        `json:"version,omitempty"`
-}
-
-func showClient(c directory.Client) onFile {
-	o := onFile{ID: c.ID, Email: c.Email, Name: c.Name, Phone: c.Phone, Language: c.Language, Access: c.Access, EmailOK: c.EmailOK, Version: c.Version}
-	if !c.Created.IsZero() {
-		o.Created = &c.Created
-	}
-	return o
-}
 
 // search is what POST clients/find takes: in the body, because names do not
 // belong into addresses of requests, which are logged.
@@ -52,8 +30,8 @@ type search struct {
 
 // onePage is its answer. Next is the cursor of the next page, if there is one.
 type onePage struct {
-	Clients []onFile `json:"clients"`
-	Next    string   `json:"next,omitempty"`
+	Clients []staff.Client `json:"clients"`
+	Next    string         `json:"next,omitempty"`
 }
 
 // newClient is what POST clients/add takes. Who is not said to have no access, or
@@ -77,9 +55,9 @@ func findClients(g *liveGate, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := onePage{Clients: []onFile{}, Next: next}
+	page := onePage{Clients: []staff.Client{}, Next: next}
 	for _, c := range found {
-		page.Clients = append(page.Clients, showClient(c))
+		page.Clients = append(page.Clients, staff.Public(c))
 	}
 	return page, nil
 }
@@ -96,7 +74,7 @@ func addClient(g *liveGate, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return showClient(c), nil
+	return staff.Public(c), nil
 }
 
 func importClients(g *liveGate, r *http.Request) (any, error) {

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/portalgate/portalgate/internal/gate"
+	"github.com/portalgate/portalgate/internal/staff"
 )
 
 func clientsCommand() *cobra.Command {
@@ -73,7 +74,7 @@ each is the id, the name, the address, and whether the client may sign in.`,
 
 // everyClient asks for all pages.
 func everyClient(cmd *cobra.Command, text string) (all onePage, err error) {
-	all.Clients = []onFile{}
+	all.Clients = []staff.Client{}
 	for q := (search{Text: text, Limit: 500}); ; {
 		var page onePage
 		if err := askGate(cmd, http.MethodPost, "/clients/find", q, &page); err != nil {
@@ -108,7 +109,7 @@ by; without --id it is a random one. It is never given to anybody else.`,
 			if off, _ := cmd.Flags().GetBool("no-email"); off {
 				in.EmailOK = &no
 			}
-			var on onFile
+			var on staff.Client
 			if err := askGate(cmd, http.MethodPost, "/clients/add", in, &on); err != nil {
 				return err
 			}

@@ -29,7 +29,8 @@ type Client struct {
 	Version int       `json:"version,omitempty"`
 }
 
-func public(c directory.Client) Client {
+// Public is a client as programs read it.
+func Public(c directory.Client) Client {
 	return Client{c.ID, c.Email, c.Name, c.Phone, c.Language, c.Access, c.EmailOK, c.Created.UTC(), c.Version}
 }
 
@@ -73,7 +74,7 @@ func (v *visit) find(text, cursor, limit string) (Clients, error) {
 	found, next, err := v.Gate.FindClients(v.r.Context(), directory.Query{Text: strings.TrimSpace(text), Cursor: cursor, Limit: n})
 	page := Clients{Clients: []Client{}, Next: next}
 	for _, c := range found {
-		page.Clients = append(page.Clients, public(c))
+		page.Clients = append(page.Clients, Public(c))
 	}
 	return page, err
 }
@@ -98,7 +99,7 @@ func (v *visit) exactly(email string) (Clients, error) {
 	switch {
 	case err == nil:
 		v.w.client = c.ID
-		return Clients{Clients: []Client{public(c)}}, nil
+		return Clients{Clients: []Client{Public(c)}}, nil
 	case !errors.Is(err, directory.ErrNotFound):
 		return Clients{}, err
 	}
@@ -117,7 +118,7 @@ type Known struct {
 func (v *visit) getClient(s gate.Sheet) {
 	v.tag(s.Client)
 	_, why := v.why(s.Client.ID)
-	reply.JSON(v.w, v.r, http.StatusOK, Known{public(s.Client), s, why})
+	reply.JSON(v.w, v.r, http.StatusOK, Known{Public(s.Client), s, why})
 }
 
 // entry is what a program writes of a client. What is left out stays as it is.
@@ -164,7 +165,7 @@ func (v *visit) addClient() {
 	v.w.client = c.ID
 	v.w.Header().Set("Location", "clients/"+c.ID)
 	v.tag(c)
-	reply.JSON(v.w, v.r, http.StatusCreated, public(c))
+	reply.JSON(v.w, v.r, http.StatusCreated, Public(c))
 }
 
 // patchClient changes a client that nobody has changed meanwhile.
@@ -186,7 +187,7 @@ func (v *visit) patchClient() {
 		return
 	}
 	v.tag(c)
-	reply.JSON(v.w, v.r, http.StatusOK, public(c))
+	reply.JSON(v.w, v.r, http.StatusOK, Public(c))
 }
 
 func (v *visit) deleteClient() {
