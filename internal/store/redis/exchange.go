@@ -67,8 +67,9 @@ func (s *Store) send(ctx, caller context.Context, n *goredis.Client, how how, ca
 		}
 		if c.wait {
 			// It ends before the exchange does: how many did is an answer.
+			// A server looks ten times a second for a WAIT that is over.
 			deadline, _ := ctx.Deadline()
-			d := time.Until(deadline) - s.timeout/5
+			d := time.Until(deadline) - 100*time.Millisecond - s.timeout/5
 			waits[i] = pipe.Do(ctx, "WAIT", s.replicas, max(1, d.Milliseconds())) // 0 is for ever
 		}
 	}
