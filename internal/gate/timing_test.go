@@ -85,14 +85,13 @@ func TestE02_TimingOracle(t *testing.T) {
 		if proof() {
 			fmt.Printf("proof: enumeration AUC of %s %.4f, medians %v apart, over %d and %d requests\n", what, area, gap, len(a), len(b))
 		}
-		most := time.Millisecond
-		if !proof() {
-			// Few requests, beside all the other tests: where each takes long,
-			// medians of the same thing are further apart.
-			most = max(most, median(a)/4)
+		if math.Abs(area-0.5) > bound {
+			t.Errorf("%s: AUC %.4f, want 0.5 within %.2f", what, area, bound)
 		}
-		if math.Abs(area-0.5) > bound || gap > most {
-			t.Errorf("%s: AUC %.4f, medians %v apart; want 0.5 within %.2f, and under %v", what, area, gap, bound, most)
+		// Of few requests, beside all the other tests, the medians of the same
+		// thing are further apart.
+		if proof() && gap > time.Millisecond {
+			t.Errorf("%s: medians %v apart, want under 1ms", what, gap)
 		}
 	}
 	check("asking", func(p probe) time.Duration { return p.post })
