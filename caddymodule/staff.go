@@ -32,7 +32,8 @@ type Staff struct {
 	Gate string `json:"gate,omitempty"`
 
 	// The name of the gate in front, whose clients are the staff. Without it
-	// nobody who came through a gate is staff.
+	// nobody who came through a gate is staff. Every page then has a link to sign
+	// out of it.
 	StaffGate string `json:"staff_gate,omitempty"`
 
 	// Whether a staff member is who a verified client certificate says: the
@@ -66,10 +67,18 @@ func (s *Staff) Provision(ctx caddy.Context) error {
 	if err := s.check(app.(*App).Gates); err != nil {
 		return fmt.Errorf("portalgate_staff: %w", err)
 	}
-	s.desk = staff.New(staff.Options{
+	o := staff.Options{
 		Gate: g.runtime, UI: g.config.UI, Log: g.config.Log,
 		Rule: staff.Rule{Gate: s.StaffGate, ClientCert: s.ClientCert, Allow: s.Allow},
-	})
+	}
+	if s.StaffGate != "" {
+		front, err := findGate(ctx, s.StaffGate)
+		if err != nil {
+			return err
+		}
+		o.SignOut = front.config.UI.Practice().Path + "/sign-out"
+	}
+	s.desk = staff.New(o)
 	return nil
 }
 

@@ -116,6 +116,12 @@ http://localhost:%s {
 	if strings.Contains(g.Log(), strings.ReplaceAll(pin, " ", "")) {
 		t.Error("the log has the PIN")
 	}
+	dee.press("Sign out")
+	dee.sees("Sign out?")
+	dee.press("Sign out")
+	dee.sees("You are signed out")
+	dee.visit("http://localhost:" + desk + "/")
+	dee.sees("How would you like to sign in?")
 	// A client, signed in or not, is nobody at the desk.
 	ada.visit("http://localhost:" + desk + "/clients")
 	ada.sees("How would you like to sign in?")

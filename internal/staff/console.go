@@ -76,6 +76,9 @@ func (v *visit) show(here string, p ui.Page) {
 			p.Desk.Links = append(p.Desk.Links, ui.DeskLink{Key: l.key, Href: v.root() + l.at, Here: l.at == here})
 		}
 	}
+	if v.w.through { // else it is not for us to sign anybody out
+		p.Desk.Links = append(p.Desk.Links, ui.DeskLink{Key: "desk.nav.out", Href: v.SignOut})
+	}
 	if ro.Stale {
 		p.Body = append([]ui.Block{ui.Alert("desk.stale")}, p.Body...)
 	}

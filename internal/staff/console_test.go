@@ -86,6 +86,26 @@ func TestConsole(t *testing.T) {
 	}
 }
 
+// TestSignOut: who came through the staff's gate can leave by it, from every page.
+// Whom something else has vouched for is signed in there, not here.
+func TestSignOut(t *testing.T) {
+	d := busy().desk(t)
+	d.Rule.Gate, d.SignOut = "staff", "/sign-in/sign-out"
+	const link = `href="/sign-in/sign-out"`
+	for _, path := range []string{"/", "/clients/c-ada", "/clients/c-ada/pin", "/audit", "/nowhere", "/clients/c-eve"} {
+		for name, c := range map[string]Claim{
+			"by the gate": {User: "desk", Passages: []gate.Passage{{Gate: "staff", SignedIn: true}}},
+			"by another":  {User: "desk"},
+		} {
+			w := httptest.NewRecorder()
+			d.ServeHTTP(w, request("GET", path, ""), Front{Claim: c, HTTPS: true})
+			if has := strings.Contains(w.Body.String(), link); has != (len(c.Passages) > 0) || w.Code == 403 {
+				t.Errorf("%s, signed in %s: %d, a link to sign out: %v", path, name, w.Code, has)
+			}
+		}
+	}
+}
+
 // TestPresses: each form does what it says, in the name of who presses, and leads
 // to a page that may be loaded again.
 func TestPresses(t *testing.T) {

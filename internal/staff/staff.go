@@ -36,6 +36,9 @@ import (
 type Options struct {
 	Gate Gate
 	Rule Rule
+	// SignOut is where those sign out who came through the gate of Rule, as a path
+	// of the site that the desk is on; empty if there is no such gate.
+	SignOut string
 	// UI has the texts, and knows whose they are.
 	UI  *ui.UI
 	Log *zap.Logger
@@ -162,7 +165,7 @@ func (d *Desk) ServeHTTP(w http.ResponseWriter, r *http.Request, f Front) {
 		reply.Problem(out, r, http.StatusForbidden, "not-staff", "This is for staff.", nil)
 		return
 	}
-	out.by, out.from = id, f.IP.String()
+	out.by, out.from, out.through = id, f.IP.String(), len(f.Passages) > 0
 	defer func() {
 		d.Gate.Audit("staff_request", zap.String("by", id), zap.String("route", out.route), zap.String("client", out.client),
 			zap.Int("status", out.status), zap.String("from", out.from))
@@ -192,6 +195,7 @@ func claims(c Claim) string {
 type noted struct {
 	http.ResponseWriter
 	by, from      string // who asks, and from where
+	through       bool   // whether who asks came through the gate of the rule
 	route, client string
 	status        int
 	refused       string // the kind of trouble why it was
