@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/gate"
 	"github.com/portalgate/portalgate/internal/staff"
 	"github.com/portalgate/portalgate/internal/testgate"
 )
@@ -38,11 +39,14 @@ func openCounter(t testing.TB) *counter {
 
 // serveDesk opens the desk, at an address of its own.
 func (c *counter) serveDesk() {
-	d := staff.New(staff.Options{Gate: c.rt, UI: c.conf.UI, Log: zap.NewNop()})
+	d := staff.New(staff.Options{
+		Gate: c.rt, UI: c.conf.UI, Log: zap.NewNop(), Rule: staff.Rule{Gate: "staff"}, SignOut: "/sign-in/sign-out",
+	})
+	grace := staff.Claim{User: "grace@willow.example", Passages: []gate.Passage{{Gate: "staff", SignedIn: true}}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Mounted below a prefix, as behind handle_path.
 		http.StripPrefix("/desk", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			d.ServeHTTP(w, r, staff.Front{Claim: staff.Claim{User: "grace@willow.example"}, IP: netip.MustParseAddr("127.0.0.1")})
+			d.ServeHTTP(w, r, staff.Front{Claim: grace, IP: netip.MustParseAddr("127.0.0.1")})
 		})).ServeHTTP(w, r)
 	}))
 	c.t.Cleanup(server.Close)
@@ -132,6 +136,16 @@ func TestDeskCanBeUsedByEverybody(t *testing.T) {
 	visit("client-off", "/clients/c-bob", "Bob Stone")
 	visit("client-nomail", "/clients/c-dee", "Dee Nomail")
 	visit("client-long", "/clients/c-long", "Hubert Blaine Wolfeschlegelsteinhausenbergerdorff")
+	visit("lists", "/lists", "Lists of clients")
+	for _, words := range []string{"The file", "See what would change", "Save everybody as a file", "Sign out"} {
+		b.keyed(words)
+	}
+	b.choose("willow-old.csv", "email,name,portal_access\nada@example.com,Ada Lovelace,perhaps\nnobody,No Body,yes\nann@example.com\n")
+	press("lists-bad", "See what would change", "Lists of clients")
+	b.reads("Line 4: ")
+	b.choose("willow.csv", "email,name,portal_access\nada@example.com,Ada King,no\nann@example.com,Ann Other,yes\n")
+	press("lists-try", "See what would change", "Bring in willow.csv?")
+	press("lists-done", "Bring it in", "The list is in")
 	visit("card", "/card", "Your Client Portal at Willow Creek Counseling")
 	visit("audit", "/audit", "What happened")
 	visit("audit-none", "/audit?what=nothing+like+it", "What happened")
@@ -150,6 +164,13 @@ func TestDeskCanBeUsedByEverybody(t *testing.T) {
 	if said := b.complaints(); len(said) > 0 {
 		t.Errorf("the browser complains: %q", said)
 	}
+}
+
+// choose has a file chosen that is called name, as a person would from a window
+// that is not the page's.
+func (b *tab) choose(name, text string) {
+	b.t.Helper()
+	must[any](b, "(d => { d.items.add(new File(["+quote(text)+"], "+quote(name)+")); document.querySelector('input[type=file]').files = d.files })(new DataTransfer())")
 }
 
 // keyed goes to what has these words with the Tab key, and fails if that cannot be

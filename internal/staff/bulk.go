@@ -36,9 +36,13 @@ func (v *visit) importClients() {
 
 // exportClients gives everybody on file as a list.
 func (v *visit) exportClients() {
-	if _, ok := v.asked(); !ok {
-		return
+	if _, ok := v.asked(); ok {
+		v.sendList()
 	}
+}
+
+// sendList answers with everybody on file.
+func (v *visit) sendList() {
 	out := &list{v: v}
 	switch err := v.Gate.ExportClients(v.r.Context(), out, v.w.by); {
 	case err != nil && !out.begun:

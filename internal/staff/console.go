@@ -18,7 +18,8 @@ import (
 
 // The console is the desk for people: a page for each thing there is to see or to
 // do. It needs no script. What changes something is a form that posts, and leads
-// to a page that may be loaded again, but for the PIN, which is shown once.
+// to a page that may be loaded again, but for the PIN, which is shown once, and
+// what a list has changed, which is counted once.
 
 func console() []route {
 	const one = "/clients/{id}"
@@ -28,6 +29,10 @@ func console() []route {
 		{method: "POST", path: "/new", what: "client_add_asked", serve: (*visit).addFromPage},
 		{method: "GET", path: "/card", what: "card_read", serve: (*visit).cardPage},
 		{method: "GET", path: "/audit", what: "events_read", serve: (*visit).auditPage},
+		{method: "GET", path: "/lists", what: "lists_shown", serve: func(v *visit) { v.listsPage(nil) }},
+		{method: "POST", path: "/lists/try", what: "clients_import_try_asked", serve: (*visit).tryList},
+		{method: "POST", path: "/lists/import", what: "clients_import_asked", serve: (*visit).importFromPage},
+		{method: "POST", path: "/lists/export", what: "clients_export_asked", serve: (*visit).exportFromPage},
 		{method: "GET", path: one, what: "client_read", serve: about((*visit).clientPage)},
 		{method: "GET", path: one + "/edit", what: "client_read", serve: about(func(v *visit, s gate.Sheet) { v.editPage(s.Client, nil) })},
 		{method: "POST", path: one + "/edit", what: "client_change_asked", serve: about((*visit).changeFromPage)},
@@ -69,10 +74,14 @@ func (v *visit) of(id, what string) string {
 func (v *visit) show(here string, p ui.Page) {
 	ro := v.Gate.Roster()
 	p.Desk = &ui.Desk{By: v.w.by}
-	for _, l := range []struct{ key, at string }{
-		{"desk.nav.clients", ""}, {"desk.clients.add", "new"}, {"desk.nav.audit", "audit"}, {"desk.nav.card", "card"},
+	for _, l := range []struct {
+		key, at string
+		there   bool
+	}{
+		{"desk.nav.clients", "", true}, {"desk.clients.add", "new", ro.Kept}, {"desk.nav.lists", "lists", ro.Kept || ro.Listed},
+		{"desk.nav.audit", "audit", true}, {"desk.nav.card", "card", true},
 	} {
-		if l.at != "new" || ro.Kept {
+		if l.there {
 			p.Desk.Links = append(p.Desk.Links, ui.DeskLink{Key: l.key, Href: v.root() + l.at, Here: l.at == here})
 		}
 	}
@@ -125,15 +134,18 @@ func (v *visit) wasDone(q url.Values) []ui.Block {
 }
 
 // form reads a form. It answers and returns false if it is none.
-func (v *visit) form() (url.Values, bool) {
+func (v *visit) form() (url.Values, bool) { return v.formOf(maxBody) }
+
+// formOf is form for one of at most so many bytes.
+func (v *visit) formOf(size int64) (url.Values, bool) {
 	kind, _, err := mime.ParseMediaType(v.r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		v.failed(&trouble{status: http.StatusUnsupportedMediaType, kind: "form"})
 		return nil, false
 	}
-	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxBody)
+	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, size)
 	if err := v.r.ParseForm(); err != nil {
-		v.failed(&trouble{status: http.StatusRequestEntityTooLarge, kind: "too-large"})
+		v.failed(tooLarge(size))
 		return nil, false
 	}
 	return v.r.PostForm, true

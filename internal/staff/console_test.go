@@ -67,6 +67,7 @@ func TestConsole(t *testing.T) {
 		{"/clients/c-ada/link", []string{"Send Ada Lovelace a sign-in link"}},
 		{"/clients/c-ada/pin", []string{"I know who is calling"}},
 		{"/new", []string{"Add a client"}},
+		{"/lists", []string{"Lists of clients", "Bring in a list", "Save everybody as a file"}},
 		{"/card", []string{"Your Client Portal at Willow"}},
 		{"/audit", []string{"pin issued", "By desk, from 192.0.2.7", "called back", "sign in, magic link", "It came to this: wrong address"}},
 		{"/nowhere", []string{"There is nothing at this address."}},
@@ -278,7 +279,9 @@ func TestE14_NothingOnFileIsMarkup(t *testing.T) {
 			}
 		}
 		all = append(all, shape(t, press(s.desk(t), "/clients/c-ada/pin", "verified", "1").Body.String()))
-		return all
+		all = append(all, shape(t, serve(s.desk(t), "desk", chosen(strings.Trim(s.sheet.Client.Name, "\x00"), []byte("id,email\n"))).Body.String()))
+		s.report.Bad = []string{"line 2: " + s.sheet.Client.Name}
+		return append(all, shape(t, serve(s.desk(t), "desk", chosen("willow.csv", []byte("id,email\n"))).Body.String()))
 	}
 	plain := pages(busy())
 	for _, evil := range []string{

@@ -48,6 +48,8 @@ type scripted struct {
 	noted   []audit.Event
 	mute    error // what Note returns
 	torn    error // what an export ends with
+	list    []byte
+	report  gate.ImportReport // what an import reports
 	// standing is how it stands with the client.
 	standing gate.Standing
 }
@@ -138,8 +140,11 @@ func (s *scripted) RemoveClient(_ context.Context, id string, version int, by st
 
 func (s *scripted) ImportClients(_ context.Context, r io.Reader, dry bool, by string) (gate.ImportReport, error) {
 	list, err := io.ReadAll(r)
+	s.list = list
 	s.done = append(s.done, fmt.Sprintf("import %d bytes, dry %v, by %s", len(list), dry, by))
-	return gate.ImportReport{Done: !dry, Added: 1}, cmp.Or(s.err, err)
+	report := s.report
+	report.Done = !dry && report.Bad == nil
+	return report, cmp.Or(s.err, err)
 }
 
 func (s *scripted) ExportClients(_ context.Context, w io.Writer, by string) error {
@@ -198,6 +203,7 @@ func busy() *scripted {
 			{Seq: 1, ID: "e1", At: at, What: "sign_in", Client: "c-ada", Method: "magic_link", Outcome: "wrong_address", Prev: "h0", Hash: "h1"},
 		},
 		asked:    at,
+		report:   gate.ImportReport{Added: 1},
 		standing: gate.Standing{Now: at, Client: c, Record: new(access.Record), TakesPIN: true},
 	}
 }

@@ -44,6 +44,10 @@ var rules = map[string]struct{ what, does string }{
 	"POST /new":                     {"client_add_asked", "add c-new by desk"},
 	"GET /card":                     {"card_read", ""},
 	"GET /audit":                    {"events_read", ""},
+	"GET /lists":                    {"lists_shown", ""},
+	"POST /lists/try":               {"clients_import_try_asked", "import 9 bytes, dry true, by desk"},
+	"POST /lists/import":            {"clients_import_asked", "import 9 bytes, dry false, by desk"},
+	"POST /lists/export":            {"clients_export_asked", ""},
 	"GET /clients/{id}":             {"client_read", ""},
 	"GET /clients/{id}/edit":        {"client_read", ""},
 	"POST /clients/{id}/edit":       {"client_change_asked", "change c-ada by desk"},
@@ -75,15 +79,18 @@ func everyRoute(t *testing.T, f func(rt string, fresh func() *http.Request)) {
 		method, path, _ := strings.Cut(rt, " ")
 		f(rt, func() *http.Request {
 			api := strings.HasPrefix(path, "/api/v1")
-			body := "version=3&verified=1&access=no"
+			body := "version=3&verified=1&access=no&list=aWQsZW1haWwK"
 			if api {
 				body = bodies[method+" "+strings.TrimPrefix(path, "/api/v1")]
+			}
+			if rt == "POST /lists/try" {
+				return chosen("willow.csv", []byte("id,email\n"))
 			}
 			r := request(method, strings.NewReplacer("{id}", "c-ada", "{$}", "").Replace(path), body)
 			if !api {
 				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			}
-			if strings.HasSuffix(path, "/import") {
+			if api && strings.HasSuffix(path, "/import") {
 				r.Header.Set("Content-Type", "text/csv")
 			}
 			r.Header.Set("If-Match", `"3"`)
@@ -188,6 +195,9 @@ func TestC02_OtherSites(t *testing.T) {
 		kinds := []string{"text/plain", "multipart/form-data; boundary=x", "application/json", ""}
 		if strings.Contains(rt, "/api/") {
 			kinds[2] = "application/x-www-form-urlencoded"
+		}
+		if rt == "POST /lists/try" {
+			kinds[1] = "application/x-www-form-urlencoded"
 		}
 		for _, kind := range kinds {
 			s, r := busy(), fresh()

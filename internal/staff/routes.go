@@ -139,7 +139,7 @@ func (v *visit) read(into any) bool {
 		err = nil
 	}
 	if _, long := errors.AsType[*http.MaxBytesError](err); long {
-		v.failed(&trouble{status: http.StatusRequestEntityTooLarge, kind: "too-large"})
+		v.failed(tooLarge(maxBody))
 		return false
 	}
 	if err != nil {

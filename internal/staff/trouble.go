@@ -56,6 +56,13 @@ func tooMany(text string, wait time.Duration) *trouble {
 	return &trouble{status: http.StatusTooManyRequests, kind: "too-many", text: text, wait: wait}
 }
 
+// tooLarge is that more was sent than so many bytes.
+func tooLarge(size int64) *trouble {
+	return &trouble{
+		status: http.StatusRequestEntityTooLarge, kind: "too-large", slots: ui.Slots{"n": strconv.FormatInt(size>>10, 10)},
+	}
+}
+
 // refusals are those that say all by themselves.
 var refusals = []struct {
 	err    error

@@ -163,5 +163,7 @@ func (f *fieldView) kind() {
 		f.Type = "date"
 	case CopyField:
 		f.Type, f.Read = "text", true
+	case FileField:
+		f.File = true
 	}
 }

@@ -127,6 +127,7 @@ const (
 	DateField   // a day
 	TickField   // a box to tick: Value "1" is ticked, and is what is sent
 	CopyField   // a line to copy from
+	FileField   // a CSV file to choose: its form goes in parts (multipart)
 )
 
 // Button sends its form. Name and Value may be empty.

@@ -65,6 +65,7 @@ type formView struct {
 	ID      string
 	Visible bool // has something to see
 	T       bool // wants a hidden field "t" of its own
+	Parts   bool // is sent in parts: it has a file
 	Fields  []fieldView
 	Buttons []buttonView
 	Shared  *sharedView
@@ -79,6 +80,7 @@ type fieldView struct {
 	Email, Focus bool
 	Code, Tick   bool
 	Long, Read   bool
+	File         bool
 	Type         string // of another line
 }
 
@@ -211,6 +213,7 @@ func (d *drawer) form(f Form, slots Slots) *formView {
 	for _, x := range f.Fields {
 		fv := fieldView{Field: x, ID: v.ID + "-" + x.Name, Label: t(x.Label), Email: x.Kind == EmailField}
 		fv.kind()
+		v.Parts = v.Parts || fv.File
 		if x.Hint != "" {
 			fv.Hint = t(x.Hint)
 			fv.DescribedBy = fv.ID + "-hint"
