@@ -261,7 +261,7 @@ func TestThePhoneCall(t *testing.T) {
 	desk.pressKey("Back to Ada Lovelace")
 	desk.sees("Ada Lovelace")
 	desk.reads("by pin")
-	desk.pressKey("Sign out everywhere")
+	desk.pressKey("Sign this client out everywhere")
 	desk.reads("The client is signed out everywhere.")
 	for _, b := range []*tab{client, other} {
 		b.visit(c.url + "/page")

@@ -100,7 +100,7 @@ http://localhost:%s {
 
 	dee.press("Back to Ada Lovelace")
 	dee.sees("Ada Lovelace")
-	dee.press("Sign out everywhere")
+	dee.press("Sign this client out everywhere")
 	dee.reads("The client is signed out everywhere.")
 	for _, b := range []*tab{ada, elsewhere} {
 		if status := must[float64](b, "fetch('/', {headers: {Accept: 'application/json'}, redirect: 'manual'}).then(r => r.status)"); status == 200 {

@@ -68,7 +68,13 @@ func (v *visit) clientsPage() {
 // nobody says that nobody was found.
 func (v *visit) nobody(p *ui.Page, typed string) ([]ui.Block, error) {
 	if typed == "" {
-		return []ui.Block{ui.Text("desk.clients.empty")}, nil
+		all := []ui.Block{ui.Text("desk.clients.empty")}
+		if v.Gate.Roster().Kept {
+			all = append(all,
+				ui.Link{Key: "desk.clients.add", Href: v.root() + "new", Weight: ui.Other},
+				ui.Link{Key: "desk.lists.in.head", Href: v.root() + "lists", Weight: ui.Other})
+		}
+		return all, nil
 	}
 	if _, err := address.Parse(typed); err != nil {
 		return []ui.Block{ui.Text("desk.clients.none")}, nil
@@ -104,7 +110,13 @@ func (v *visit) clientPage(s gate.Sheet) {
 	ro, c := v.Gate.Roster(), s.Client
 	p := ui.Page{Title: "desk.client.title", Slots: slots(c), Body: v.wasDone(q)}
 	why, hint := v.why(c.ID)
-	p.Body = append(p.Body, ui.Said(hint.Says))
+	mailed := q.Get("done") == "invited" || q.Get("done") == "link"
+	if mailed && why.Do == SendLink && !strings.HasPrefix(why.Key, "why.mail.") {
+		// That mail has no trace yet, and a second press would send a second one.
+		why.Do = LookAgain
+	} else {
+		p.Body = append(p.Body, ui.Said(hint.Says))
+	}
 	p.Body = append(p.Body, v.helps(why.Do, ro, c)...)
 	p.Body = append(p.Body, v.stands(s), ui.Heading("desk.help.head"))
 	p.Body = append(p.Body, v.help(why.Do, ro, s)...)

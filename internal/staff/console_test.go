@@ -59,13 +59,13 @@ func TestConsole(t *testing.T) {
 		{"/", []string{"Clients", "Ada Lovelace", "ada@example.com", "Show more", "Add a client", "You are desk"}},
 		{"/?q=ada", []string{"Ada Lovelace"}},
 		{"/clients/c-ada", []string{"Ada Lovelace", "26 November, 09:30", "Off after too many wrong ones", "Safari on iPhone",
-			"Sign-in link", "not delivered", "there is no such mailbox", "google", "Take portal access away", "Sign out everywhere"}},
+			"Sign-in link", "not delivered", "there is no such mailbox", "google", "Take portal access away", "Sign this client out everywhere"}},
 		{"/clients/c-ada?done=invited", []string{"The invitation is on its way."}},
 		{"/clients/c-ada/edit", []string{"Change what is on file for Ada Lovelace"}},
 		{"/clients/c-ada/delete", []string{"Delete Ada Lovelace?", "kept under the id c-ada"}},
 		{"/clients/c-ada/invitation", []string{"Invite Ada Lovelace"}},
 		{"/clients/c-ada/link", []string{"Send Ada Lovelace a sign-in link"}},
-		{"/clients/c-ada/pin", []string{"I know who is calling"}},
+		{"/clients/c-ada/pin", []string{"Phone number +1 555 0199", "I know who is calling"}},
 		{"/new", []string{"Add a client"}},
 		{"/lists", []string{"Lists of clients", "Bring in a list", "Save everybody as a file"}},
 		{"/card", []string{"Your Client Portal at Willow"}},
@@ -104,6 +104,22 @@ func TestSignOut(t *testing.T) {
 				t.Errorf("%s, signed in %s: %d, a link to sign out: %v", path, name, w.Code, has)
 			}
 		}
+	}
+}
+
+// TestJustMailed: a mail that was asked for this moment has no trace yet, and staff
+// are not told that nobody has asked for one, nor offered to send another.
+func TestJustMailed(t *testing.T) {
+	for query, quiet := range map[string]bool{"": true, "?done=invited": false, "?done=link": false, "?done=changed": true} {
+		got := said(ask(busy().desk(t), "desk", "GET", "/clients/c-ada"+query, "").Body.String())
+		if strings.Contains(got, "nobody has asked for a link") != quiet || strings.Contains(got, "Send a sign-in link now") != quiet || strings.Contains(got, "Look again") == quiet {
+			t.Errorf("%q: %s", query, got)
+		}
+	}
+	s := busy()
+	s.standing.MailDown, s.standing.TakesPIN = true, false
+	if got := said(ask(s.desk(t), "desk", "GET", "/clients/c-ada?done=link", "").Body.String()); !strings.Contains(got, "The mail server takes no mail right now.") {
+		t.Errorf("with no mail server: %s", got)
 	}
 }
 

@@ -85,7 +85,9 @@ func (v *visit) pinPage(c directory.Client, form url.Values, t *trouble) {
 			{Name: "how", Label: "desk.ask.how", Hint: "desk.ask.how.hint", Kind: ui.TextField, Value: form.Get("how")},
 		},
 	}
-	v.showForm(noPart, ui.Page{Title: "desk.ask.title", Slots: slots(c), Body: []ui.Block{ui.Lead("desk.ask.lead")}}, f, t, v.back(c))
+	v.showForm(noPart, ui.Page{Title: "desk.ask.title", Slots: slots(c), Body: []ui.Block{
+		ui.Lead("desk.ask.lead"), ui.Facts{value("desk.field.phonenumber", c.Phone)},
+	}}, f, t, v.back(c))
 }
 
 // pinFromPage makes a PIN and shows it, this once.

@@ -40,13 +40,14 @@ func (v *visit) listsPage(t *trouble, bad ...ui.Block) {
 		v.show("lists", p)
 		return
 	}
-	p.Body = []ui.Block{ui.Heading("desk.lists.in.head"), ui.Text("desk.lists.in")}
+	p.Body = []ui.Block{ui.Heading("desk.lists.in.head")}
 	form := ui.Form{
 		Action: v.root() + "lists/try", Buttons: []ui.Button{{Key: "desk.lists.in.button", Weight: ui.Main}},
 		Fields: []ui.Field{{Name: "list", Label: "desk.lists.file", Hint: "desk.lists.file.hint", Kind: ui.FileField}},
 	}
 	if t == nil {
-		bad = append([]ui.Block{ui.Steps{Keys: []string{"desk.lists.in.1", "desk.lists.in.2", "desk.lists.in.3"}}}, save...)
+		p.Body = append(p.Body, ui.Text("desk.lists.in"), ui.Steps{Keys: []string{"desk.lists.in.1", "desk.lists.in.2", "desk.lists.in.3"}})
+		bad = save
 	}
 	v.showForm("lists", p, form, t, bad...)
 }

@@ -90,7 +90,7 @@ func TestTryAndBringIn(t *testing.T) {
 	d := s.desk(t)
 	w := serve(d, "desk", chosen("Willow & friends.csv", []byte(list)))
 	for _, want := range []string{
-		"Bring in Willow & friends.csv ?", "Nothing is changed yet.", "New clients 12", "Clients who change 3", "Signed out by that 2", "stay as they are 240", "signed out at once",
+		"Bring in Willow & friends.csv ?", "Nothing is changed yet.", "New clients 12", "Changed clients 3", "Signed out by this 2", "Unchanged clients 240", "signed out at once",
 	} {
 		if !strings.Contains(said(w.Body.String()), want) {
 			t.Errorf("%d, does not say %q: %s", w.Code, want, said(w.Body.String()))
