@@ -6,6 +6,7 @@ package staff
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"mime/multipart"
 	"net/http"
 	"slices"
@@ -150,13 +151,16 @@ func TestNoList(t *testing.T) {
 	}{
 		{"no file chosen", chosen("", nil), nil, 422, "Choose a file first.", ""},
 		{"an empty file", chosen("a.csv", nil), nil, 200, "Bring in a.csv", "import 0 bytes, dry true, by desk"},
-		{"too large", chosen("a.csv", make([]byte, most+100_000)), nil, 200, "Bring in a.csv", large},
+		{"too large", longer(chosen("a.csv", []byte("id,email\n")), most), nil, 422, "Larger than 10 MB", large},
 		{"cut off", cut(chosen("a.csv", []byte("id,email\n"))), nil, 422, "Choose a file first.", ""},
 		{"kept elsewhere", chosen("a.csv", []byte("x")), gate.ErrElsewhere, 409, "kept elsewhere", "import 1 bytes, dry true, by desk"},
 		{"unknown", chosen("a.csv", []byte("x")), fmt.Errorf("x: %w", store.ErrUnknown), 503, "It is not known", "import 1 bytes, dry true, by desk"},
 	} {
 		s := busy()
 		s.err = tc.err
+		if tc.did == large {
+			s.report.Bad = []string{"larger than 10 MB"}
+		}
 		if w := serve(s.desk(t), "desk", tc.r); w.Code != tc.status || !strings.Contains(said(w.Body.String()), tc.says) || s.did() != tc.did {
 			t.Errorf("%s: %d %s, did %q", tc.name, w.Code, said(w.Body.String()), s.did())
 		}
@@ -169,16 +173,33 @@ func TestNoList(t *testing.T) {
 	}
 }
 
-// cut is a request whose sender stops in the middle.
-func cut(r *http.Request) *http.Request {
-	body := make([]byte, r.ContentLength-20)
-	if _, err := r.Body.Read(body); err != nil {
+// longer is a request with so many bytes more of a file.
+func longer(r *http.Request, more int) *http.Request {
+	head, tail, _ := bytes.Cut(body(r), []byte("\n\r\n--"))
+	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(head), io.LimitReader(zeros{}, int64(more)), strings.NewReader("\n\r\n--"), bytes.NewReader(tail)))
+	return r
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func body(r *http.Request) []byte {
+	all, err := io.ReadAll(r.Body)
+	if err != nil {
 		panic(err)
 	}
-	r.Body = http.NoBody
-	half := request("POST", r.URL.Path, string(body))
-	half.Header = r.Header
-	return half
+	return all
+}
+
+// cut is a request whose sender stops in the middle.
+func cut(r *http.Request) *http.Request {
+	half := body(r)
+	r.Body = io.NopCloser(bytes.NewReader(half[:len(half)-20]))
+	return r
 }
 
 // TestSaveList: everybody on file, as a file and never from a page's cache.
