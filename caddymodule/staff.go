@@ -31,9 +31,9 @@ type Staff struct {
 	// The name of the gate that is looked after. Default: main.
 	Gate string `json:"gate,omitempty"`
 
-	// The name of the gate in front, whose clients are the staff. Without it
-	// nobody who came through a gate is staff. Every page then has a link to sign
-	// out of it.
+	// The name of the gate in front, whose clients are the staff. Every page then
+	// has a link to sign out of it. Without it nobody who came through a gate is
+	// staff.
 	StaffGate string `json:"staff_gate,omitempty"`
 
 	// Whether a staff member is who a verified client certificate says: the
