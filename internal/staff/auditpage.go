@@ -77,7 +77,7 @@ func (v *visit) wanted(q url.Values) audit.Filter {
 // eventRow is one thing that happened.
 func (v *visit) eventRow(e audit.Event) ui.Row {
 	what := words(e.What)
-	if e.Method != "" {
+	if !strings.HasPrefix(e.What, e.Method) { // "pin issued" says it
 		what += ", " + words(e.Method)
 	}
 	row := ui.Row{Keys: []string{"desk.event.row"}, Slots: ui.Slots{

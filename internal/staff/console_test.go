@@ -69,7 +69,7 @@ func TestConsole(t *testing.T) {
 		{"/new", []string{"Add a client"}},
 		{"/lists", []string{"Lists of clients", "Bring in a list", "Save everybody as a file"}},
 		{"/card", []string{"Your Client Portal at Willow"}},
-		{"/audit", []string{"pin issued", "By desk, from 192.0.2.7", "called back", "sign in, magic link", "It came to this: wrong address"}},
+		{"/audit", []string{"pin issued About c-ada", "By desk, from 192.0.2.7", "called back", "sign in, magic link", "It came to this: wrong address"}},
 		{"/nowhere", []string{"There is nothing at this address."}},
 		{"/clients/c-eve", []string{"Nobody like that is on file"}},
 		{"/clients/c-ada?by=x", []string{"by cannot be asked for here"}},

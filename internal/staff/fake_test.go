@@ -199,7 +199,7 @@ func busy() *scripted {
 			},
 		},
 		events: []audit.Event{
-			{Seq: 2, ID: "e2", At: at, What: "pin_issued", Client: "c-ada", By: "desk", From: "192.0.2.7", Note: "called back", Prev: "h1", Hash: "h2"},
+			{Seq: 2, ID: "e2", At: at, What: "pin_issued", Client: "c-ada", Method: "pin", By: "desk", From: "192.0.2.7", Note: "called back", Prev: "h1", Hash: "h2"},
 			{Seq: 1, ID: "e1", At: at, What: "sign_in", Client: "c-ada", Method: "magic_link", Outcome: "wrong_address", Prev: "h0", Hash: "h1"},
 		},
 		asked:    at,
