@@ -30,7 +30,7 @@ func (v *visit) start(m Method) {
 	case !v.ready(m, v.back()):
 		return
 	case m.Describe().Away:
-		v.redirect(v.Path + returnQuery(v.back())) // only a press sets off
+		v.startAway(m)
 		return
 	case m.isProgram():
 		v.beginProgram(m)
@@ -46,9 +46,12 @@ func (v *visit) start(m Method) {
 // home is the method whose form is the page of choices, and to which "send a
 // link" leads: the first that asks for an address alone, and if there is none,
 // the nearest to it that there is.
-func (v *visit) home() Method {
-	return slices.MinFunc(v.Methods, func(a, b Method) int { return cmp.Compare(a.remote(), b.remote()) })
+func (c *Config) home() Method {
+	return slices.MinFunc(c.Methods, func(a, b Method) int { return cmp.Compare(a.remote(), b.remote()) })
 }
+
+// Begin is the path of the page with which signing in begins.
+func (c *Config) Begin() string { return c.Path + "/" + c.home().Path() }
 
 // remote is how far a method is from being that.
 func (m Method) remote() int {

@@ -28,6 +28,25 @@ var awayNetwork = limit.Rate{Count: 30, Per: 10 * time.Minute}
 // awayAttempt is how often one attempt may come back with an answer.
 var awayAttempt = limit.Rate{Count: 5, Per: time.Hour}
 
+// startAway is GET of such a method's address: only a press sets off. The button
+// is on the page of choices, and where no method has a form to be that page, on
+// one that is made of buttons.
+func (v *visit) startAway(m Method) {
+	back := v.back()
+	if !v.home().Describe().Away {
+		v.redirect(v.Path + returnQuery(back))
+		return
+	}
+	d := m.Describe()
+	body := v.withOthers(m, v.jar.newest(v.w), ui.Form{
+		Hidden:  []ui.Hidden{{Name: "return_to", Value: back}},
+		Shared:  true,
+		Buttons: []ui.Button{{Key: d.Text + ".offer", Weight: ui.Main, Slots: methodSlots(d)}},
+	}, back)
+	about := []ui.Block{ui.Told{Key: d.Text + ".hint", Slots: methodSlots(d)}, ui.Told{Key: d.Text + ".privacy", Slots: methodSlots(d)}}
+	v.show(ui.Page{Title: "landing.title", Body: slices.Insert(body, 1, about...)})
+}
+
 // setOff is POST of such a method's address.
 func (v *visit) setOff(m Method) {
 	p, ok := v.read()

@@ -180,6 +180,24 @@ func TestS16_GoogleAddresses(t *testing.T) {
 	}
 }
 
+// TestGoogleAlone: where there is no other way in, the front page is a button,
+// and the address asked for is kept.
+func TestGoogleAlone(t *testing.T) {
+	i := oidctest.New(t)
+	w := newWorld(t, func(c *Config, _ *HandlerOptions) { c.Methods = []Method{byGoogle(i)} })
+	for _, path := range []string{"/sign-in", "/sign-in/google"} {
+		b := w.browser()
+		p := b.get(path + "?return_to=/files/7").is(200)
+		b.get(b.comeBack(b.sentTo(b.send(p.form("/sign-in/google"), "shared", "1")))).in("c-ada")
+		if seen := w.upstream(); seen[len(seen)-1].URL.Path != "/files/7" {
+			t.Errorf("%s leads to %s", path, seen[len(seen)-1].URL)
+		}
+	}
+	if q := i.Asked()[0]; q.Get("prompt") != "select_account" {
+		t.Errorf("on a shared computer: %v", q)
+	}
+}
+
 // TestGoogleIsOffered: where one way in does not work there is another, and none
 // is offered that the gate does not have.
 func TestGoogleIsOffered(t *testing.T) {

@@ -32,8 +32,8 @@ const maxFlow = 3900
 func (v *visit) beginProgram(m Method) {
 	step, err := m.Start(v.r.Context(), providers.Request{Language: pageLanguage})
 	switch {
-	case m.Describe().Away: // only a press sets off
-		v.redirect(v.Path + returnQuery(v.back()))
+	case m.Describe().Away:
+		v.startAway(m)
 		return
 	case err != nil || step.Ask == nil:
 		v.Log.Error("a sign-in method does not begin", zap.String("method", m.Name), zap.Error(err))
