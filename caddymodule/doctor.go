@@ -43,7 +43,10 @@ func condition(g *liveGate, r *http.Request) (any, error) {
 		return nil, err
 	}
 	conf := app.(*App).Gates[g.config.Name]
-	c := doctor.Condition{Literal: g.secret.literal, From: g.config.UI.Practice().From, Forwarded: g.runtime.forwarded.Within(time.Now())}
+	c := doctor.Condition{
+		Literal: g.secret.literal, Begin: g.config.Begin(), From: g.config.UI.Practice().From,
+		Forwarded: g.runtime.forwarded.Within(time.Now()),
+	}
 	if m := fileSecret.FindStringSubmatch(conf.Secret); m != nil {
 		if about, err := os.Stat(m[1]); err == nil {
 			c.SecretFile, c.SecretMode = m[1], about.Mode()
@@ -90,7 +93,7 @@ It finds what it was taught to look for, and that is not everything.`,
 			w.Selector = selector
 			if echo != "" {
 				if w.Echo, err = net.Listen("tcp", echo); err != nil {
-					return fmt.Errorf("standing in the application's place: %v; stop it first", err)
+					return fmt.Errorf("standing in the application's place: %v; stop it first, and write its address as reverse_proxy has it: --echo 127.0.0.1:9000", err)
 				}
 				defer w.Echo.Close()
 			}

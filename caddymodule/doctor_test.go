@@ -84,6 +84,7 @@ func newClinic(t *testing.T) *clinic {
 		secret {file.%[4]s/secret}
 		practice "Willow Creek Counseling" {
 			phone "+1 555 0100"
+			new_clients https://willow.example/welcome
 		}
 		store embedded %[4]s/main.db
 		clients file %[4]s/clients.csv

@@ -56,6 +56,8 @@ type Condition struct {
 	// Disk is the kind of network drive that the store's file is on; empty if it
 	// is on none.
 	Disk string `json:"disk,omitempty"`
+	// Begin is the path of the page with which signing in begins.
+	Begin string `json:"begin"`
 	// From is the address that mails come from.
 	From string `json:"from,omitempty"`
 	// Forwarded is a peer that is not trusted and sends X-Forwarded-For.

@@ -113,9 +113,10 @@ func (e *exam) clock(res *http.Response) {
 	e.say(OK, "clock", "it is right, as far as can be seen")
 }
 
-// cookies looks at what the page to sign in sets.
+// cookies looks at what the page to sign in sets. The front page is another, and
+// sets none, where it asks new clients first.
 func (e *exam) cookies(ctx context.Context) {
-	res, _, err := e.get(ctx, e.url.String()+e.gate.Path, nil)
+	res, _, err := e.get(ctx, e.url.String()+e.Begin, nil)
 	if err != nil {
 		e.unreached(err)
 		return
