@@ -192,11 +192,13 @@ func answerable(err error) error {
 	if taken, ok := errors.AsType[*directory.Taken](err); ok {
 		return apiError(http.StatusConflict, taken)
 	}
+	if errors.Is(err, directory.ErrNotFound) {
+		return apiError(http.StatusNotFound, fmt.Errorf("%w; `caddy portalgate clients list` says who is", directory.ErrNotFound))
+	}
 	for _, told := range []struct {
 		err    error
 		status int
 	}{
-		{directory.ErrNotFound, http.StatusNotFound},
 		{gate.ErrNoAccess, http.StatusConflict}, {gate.ErrNoPIN, http.StatusConflict}, {gate.ErrLocked, http.StatusConflict},
 		{gate.ErrNotVerified, http.StatusUnprocessableEntity},
 		{gate.ErrElsewhere, http.StatusConflict}, {gate.ErrUnlisted, http.StatusConflict},

@@ -27,9 +27,8 @@ func auditCommand() *cobra.Command {
 		Short: "Reads and checks the audit log",
 		Long: `Reads and checks the audit log: who did what to whom, when, from where, and what
 came of it. Clients and staff are named by their ids.`,
-		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(tailCommand(), verifyCommand(), exportCommand())
+	group(cmd, tailCommand(), verifyCommand(), exportCommand())
 	return cmd
 }
 
@@ -119,7 +118,7 @@ It prints the hash of the last event. Keep that elsewhere, and give it the next
 time: without --head nobody can tell that the newest events were cut off, or
 that all from one on were written anew. That the oldest are gone it never finds,
 for those are removed when their time is up; it prints where the log begins.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: takes(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			head := flagOf(cmd, "head")
 			var r auditReport
@@ -132,7 +131,7 @@ for those are removed when their time is up; it prints where the log begins.`,
 			if err != nil {
 				return err
 			}
-			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+			if asJSON(cmd) {
 				if err := json.NewEncoder(cmd.OutOrStdout()).Encode(r); err != nil {
 					return err
 				}
@@ -166,9 +165,8 @@ func reportOf(r audit.Report, err error) (auditReport, error) {
 // printEvents writes one event a line. Texts are quoted: what somebody wrote must
 // not move the cursor of whoever reads it.
 func printEvents(cmd *cobra.Command, events []audit.Event) error {
-	asJSON, _ := cmd.Flags().GetBool("json")
 	for _, ev := range events {
-		if err := printEvent(cmd.OutOrStdout(), ev, asJSON); err != nil {
+		if err := printEvent(cmd.OutOrStdout(), ev, asJSON(cmd)); err != nil {
 			return err
 		}
 	}

@@ -31,13 +31,8 @@ the practice's own system, it is changed there and can only be looked at here.`,
 	}
 	gateFlags(cmd)
 	cmd.PersistentFlags().Bool("json", false, "Print JSON")
-	cmd.AddCommand(listClientsCommand(), addClientCommand(), importClientsCommand(), exportClientsCommand())
+	group(cmd, listClientsCommand(), addClientCommand(), importClientsCommand(), exportClientsCommand())
 	return cmd
-}
-
-func asJSON(cmd *cobra.Command) bool {
-	yes, _ := cmd.Flags().GetBool("json")
-	return yes
 }
 
 func listClientsCommand() *cobra.Command {
@@ -47,7 +42,7 @@ func listClientsCommand() *cobra.Command {
 		Long: `Lists the clients who have a part of the name, or the address, that begins with the
 text; without one, everybody. Case and accents do not matter. What is printed of
 each is the id, the name, the address, and whether the client may sign in.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: takes(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			all, err := everyClient(cmd, strings.Join(args, ""))
 			if err != nil {
@@ -146,7 +141,7 @@ First it is tried: what is wrong is told line by line, and then nothing is chang
 If nothing is, what would change is told, and it is asked whether to go on; --yes
 goes on without asking, --dry-run stops there. An import that broke off is finished
 by doing it again.`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := readList(cmd, args[0])
 			if err != nil {

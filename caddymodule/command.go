@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -28,9 +29,38 @@ func init() {
 		Short: "Commands of the sign-in gate",
 		Long:  "Commands of the sign-in gate of a client portal.",
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(secretCommand(), keysCommand(), pinCommand(), unlockCommand(), mailCommand(), pluginCommand(), clientsCommand(), doctorCommand(), auditCommand())
+			group(cmd, secretCommand(), keysCommand(), pinCommand(), unlockCommand(), mailCommand(), pluginCommand(), clientsCommand(), doctorCommand(), auditCommand())
 		},
 	})
+}
+
+// group puts commands below one that does nothing itself but say which there are.
+// One that is not among them fails, so that a script with a slip in it does.
+func group(cmd *cobra.Command, below ...*cobra.Command) {
+	cmd.AddCommand(below...)
+	cmd.DisableFlagsInUseLine = true
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		var known []string
+		for _, c := range below {
+			known = append(known, c.Name())
+		}
+		return fmt.Errorf("%s has no command %q; there are: %s", cmd.CommandPath(), args[0], strings.Join(slices.Sorted(slices.Values(known)), ", "))
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+}
+
+// takes is a check of how many arguments a command is given, and says how it is
+// written.
+func takes(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if check(cmd, args) != nil {
+			return fmt.Errorf("write it so: %s", cmd.UseLine())
+		}
+		return nil
+	}
 }
 
 func secretCommand() *cobra.Command {
@@ -69,10 +99,11 @@ published, and all that is listed here is public.`,
 			if err := askGate(cmd, http.MethodGet, "/keys", nil, &set); err != nil {
 				return err
 			}
-			return printKeys(cmd.OutOrStdout(), set)
+			return printKeys(cmd, set)
 		},
 	}
 	gateFlags(cmd)
+	cmd.PersistentFlags().Bool("json", false, "Print JSON")
 	cmd.AddCommand(rotateKeysCommand())
 	return cmd
 }
@@ -107,7 +138,7 @@ store, the others follow within a minute.`,
 				done = "all keys are new, and the old ones are no longer published"
 			}
 			fmt.Fprintln(cmd.ErrOrStderr(), done)
-			return printKeys(cmd.OutOrStdout(), set)
+			return printKeys(cmd, set)
 		},
 	}
 	cmd.Flags().Bool("compromised", false, "Replace all keys, because they may be in wrong hands")
@@ -116,8 +147,11 @@ store, the others follow within a minute.`,
 
 // printKeys writes one key a line: its role, its name, when it was published
 // and, of the one that signs, since when.
-func printKeys(w io.Writer, set keySet) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+func printKeys(cmd *cobra.Command, set keySet) error {
+	if asJSON(cmd) {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(set)
+	}
+	t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	for _, k := range set.Keys {
 		fmt.Fprintf(t, "%s\t%s\tpublished %s", k.Role, k.ID, k.At.Format(time.RFC3339))
 		if !k.Since.IsZero() {
@@ -196,6 +230,12 @@ func gateError(address string, err error) error {
 		return noAdminAPI(address)
 	}
 	return errors.New(told.Error)
+}
+
+// asJSON reports whether JSON was asked for.
+func asJSON(cmd *cobra.Command) bool {
+	yes, _ := cmd.Flags().GetBool("json")
+	return yes
 }
 
 func noAdminAPI(address string) error {

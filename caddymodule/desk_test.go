@@ -237,7 +237,7 @@ func TestPINCommand(t *testing.T) {
 	}
 	b.send(p, "/sign-in/pin", "email", ada, "pin", lines[0]) // with the space
 	b.isSignedIn()
-	if out, said, ok := printed(t, "unlock", "--email", ada, "--address", address); !ok || out != "" || said != "client c-ada can use PINs and mail codes\n" {
+	if out, said, ok := printed(t, "unlock", "--email", ada, "--address", address); !ok || out != "" || said != "client c-ada can use PINs and mail codes, ask for links, and is sent mail\n" {
 		t.Errorf("unlock: %t %q %q", ok, out, said)
 	}
 

@@ -101,7 +101,7 @@ It finds what it was taught to look for, and that is not everything.`,
 			if err != nil {
 				return err
 			}
-			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+			if asJSON(cmd) {
 				err = json.NewEncoder(cmd.OutOrStdout()).Encode(found)
 			} else {
 				err = printFound(cmd.OutOrStdout(), found)

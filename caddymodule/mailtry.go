@@ -4,6 +4,7 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -63,7 +64,7 @@ func mailCommand() *cobra.Command {
 		Short: "Looks after the mail that a gate sends",
 	}
 	gateFlags(cmd)
-	cmd.AddCommand(tryMailCommand())
+	group(cmd, tryMailCommand())
 	return cmd
 }
 
@@ -78,7 +79,7 @@ which mail services tell your mail from a forged one.
 
 That the mail server took a mail does not mean that it arrives: look in the
 mailbox, and in its spam folder.`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			selector, err := cmd.Flags().GetString("selector")
 			if err != nil {
@@ -88,7 +89,12 @@ mailbox, and in its spam folder.`,
 			if err := askGate(cmd, http.MethodPost, "/mail/try", mailTry{args[0], selector}, &out); err != nil {
 				return err
 			}
-			if err := printTried(cmd.OutOrStdout(), out); err != nil {
+			if asJSON(cmd) {
+				err = json.NewEncoder(cmd.OutOrStdout()).Encode(out)
+			} else {
+				err = printTried(cmd.OutOrStdout(), out)
+			}
+			if err != nil {
 				return err
 			}
 			if out.Failed != "" {
@@ -97,6 +103,7 @@ mailbox, and in its spam folder.`,
 			return nil
 		},
 	}
+	cmd.Flags().Bool("json", false, "Print JSON")
 	cmd.Flags().String("selector", "", "Selector of the DKIM key, where it is not a usual one")
 	return cmd
 }

@@ -105,7 +105,7 @@ command asks.`,
 				return err
 			}
 			out := cmd.OutOrStdout()
-			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+			if asJSON(cmd) {
 				return json.NewEncoder(out).Encode(told)
 			}
 			half := (len(told.PIN) + 1) / 2
@@ -124,9 +124,10 @@ command asks.`,
 func unlockCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "unlock (--email <address> | --id <id>)",
-		Short: "Lets a client use PINs and mail codes again",
+		Short: "Lets a client in again whom a limit keeps out",
 		Long: `Lets a client use PINs and codes from mails again, after too many wrong ones have
-turned them off. Links and Google work all the while.`,
+turned them off, and ask for links again, after too many: of both the client is told
+by mail. Mail that was held back after a complaint of spam is sent again.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			w := whom{Email: flagOf(cmd, "email"), ID: flagOf(cmd, "id")}
@@ -137,10 +138,10 @@ turned them off. Links and Google work all the while.`,
 			if err := askGate(cmd, http.MethodPost, "/unlock", w, &done); err != nil {
 				return err
 			}
-			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+			if asJSON(cmd) {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(done)
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "client %s can use PINs and mail codes\n", done.Client)
+			fmt.Fprintf(cmd.ErrOrStderr(), "client %s can use PINs and mail codes, ask for links, and is sent mail\n", done.Client)
 			return nil
 		},
 	}

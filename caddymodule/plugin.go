@@ -28,7 +28,7 @@ func pluginCommand() *cobra.Command {
 		Use:   "plugin",
 		Short: "Looks at sign-in methods that are separate programs",
 	}
-	cmd.AddCommand(pluginDigestCommand(), pluginTestCommand(), pluginTryCommand())
+	group(cmd, pluginDigestCommand(), pluginTestCommand(), pluginTryCommand())
 	return cmd
 }
 
@@ -38,7 +38,7 @@ func pluginDigestCommand() *cobra.Command {
 		Short: "Prints the SHA-256 of a plugin's file",
 		Long: `Prints the SHA-256 of a plugin's file. A file that others than its owner could
 change is refused.`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			digest, err := plugins.Digest(args[0])
 			if err != nil {
@@ -97,7 +97,7 @@ let it speak to a gateway for tests.
 	caddy portalgate plugin test ./text-message --config @settings.json
 
 It cannot say whether the plugin lets the right people in.`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := p.resolve(args[0]); err != nil {
 				return err

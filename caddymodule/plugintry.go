@@ -42,7 +42,7 @@ left.
 
 With --reattach and what the plugin printed that you started with --debug, there
 is no program to name.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: takes(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if len(args) == 1 == (t.reattach != "") {
 				return errors.New("name a program, or with --reattach one that runs already")
