@@ -81,7 +81,7 @@ func parseStaff(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // consume directive name
 	var s Staff
 	var err error
-	if s.Gate, err = gateArg(h, "its addresses are relative to where it is mounted; write: handle_path /desk/* { portalgate_staff }"); err != nil {
+	if s.Gate, err = gateArg(h, "its addresses are relative to where it is mounted; put it into the block of handle_path /desk/*"); err != nil {
 		return nil, err
 	}
 	err = block(h.Dispenser, "portalgate_staff", map[string]func() error{

@@ -164,7 +164,7 @@ func (t *trial) config(dir, portal, inbox, upstream string, p tried) ([]byte, er
 	type object = map[string]any
 	site := func(listen string, handle ...object) object {
 		return object{
-			"listen": []string{listen}, "automatic_https": object{"disable": true},
+			"listen": []string{listen}, "automatic_https": object{"disable": true}, "protocols": []string{"h1"},
 			"routes": []object{{"handle": handle}},
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strconv"
 	"strings"
 
@@ -42,6 +43,13 @@ type storage interface {
 func configuredSecret(raw, gate string) (secret, error) {
 	text, err := caddy.NewReplacer().ReplaceOrErr(raw, true, true)
 	if err != nil {
+		// Caddy says of every file that it cannot read that it is empty. Whoever
+		// made a new secret then would lose all that the old one sealed.
+		if in := fileSecret.FindStringSubmatch(raw); in != nil {
+			if _, cause := os.ReadFile(in[1]); cause != nil && !errors.Is(cause, fs.ErrNotExist) {
+				return secret{}, fmt.Errorf("secret: %v; let the user that the server runs as read it", cause)
+			}
+		}
 		return secret{}, fmt.Errorf("secret: %v; `caddy portalgate secret` makes one", err)
 	}
 	b, err := parseSecret(text)

@@ -72,10 +72,11 @@ func TestConfiguredSecret(t *testing.T) {
 	}{
 		{raw: "{file." + file + "}"},
 		{raw: "{env.PORTALGATE_TEST_SECRET}"},
+		{raw: "{file." + filepath.Dir(file) + "}", err: "let the user that the server runs as read it"},
 		{raw: good, literal: true},
 		{raw: "{env.PORTALGATE_TEST_EMPTY}", err: "portalgate secret"},
 		{raw: "{env.PORTALGATE_TEST_UNSET}", err: "portalgate secret"},
-		{raw: "{file." + file + ".none}", err: "portalgate secret"},
+		{raw: "{file." + file + ".none}", err: "`caddy portalgate secret` makes one"},
 		{raw: "{vault.secret}", err: "unrecognized"},
 		{raw: strings.Repeat("00", 32), err: "one byte repeated"},
 		{raw: "hunter2", err: "7 characters"},

@@ -155,7 +155,7 @@ func (e *exam) plain(ctx context.Context) {
 func (e *exam) proxies() {
 	good := !e.Forwarded
 	if e.Forwarded {
-		e.say(Wrong, "proxies", "a peer that is not trusted sends X-Forwarded-For; if it is your own proxy, all who come through it count as one visitor until the global options have: servers { trusted_proxies static <its address> }; the log names it")
+		e.say(Wrong, "proxies", "a peer that is not trusted sends X-Forwarded-For; if it is your own proxy, all who come through it count as one visitor until the global options have, in a block of servers: trusted_proxies static <its address>; the log names it")
 	}
 	for _, s := range e.seen.servers {
 		if s.TrustedProxies == nil {

@@ -58,7 +58,7 @@ func (p *Plugin) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"env":    func() error { return p.unmarshalEnv(d) },
 		"config": func() (err error) {
 			if d.NextArg() {
-				return d.Errf("config takes a block, not the value %q: config { token {env.SMS_TOKEN} }", d.Val())
+				return d.Errf("config takes a block, not the value %q; each setting is a line of it, such as: token {env.SMS_TOKEN}", d.Val())
 			}
 			p.Config, err = settings(d)
 			return err
