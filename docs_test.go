@@ -86,3 +86,44 @@ func TestTableOfStandards(t *testing.T) {
 		}
 	}
 }
+
+// TestCommandsOfFigures: each command that stands beside a figure runs a test, in
+// each package that it names.
+func TestCommandsOfFigures(t *testing.T) {
+	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	command := regexp.MustCompile("`[^`]*go test [^`]*-run ('[^']+'|\"[^\"]+\"|\\S+) [^`]*`")
+	seen := 0
+	for _, file := range []string{"README.md", "SECURITY.md", "plugins/README.md"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range command.FindAllStringSubmatch(strings.ReplaceAll(string(text), `\|`, "|"), -1) {
+			which, err := regexp.Compile(strings.Trim(m[1], `'"`))
+			if err != nil {
+				t.Errorf("%s: %s: %v", file, m[0], err)
+				continue
+			}
+			for _, dir := range regexp.MustCompile(`\./[\w/-]+`).FindAllString(m[0], -1) {
+				seen++
+				found := false
+				tests, _ := filepath.Glob(filepath.Join(dir, "*_test.go"))
+				for _, test := range tests {
+					source, err := os.ReadFile(test)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for _, name := range declared.FindAllSubmatch(source, -1) {
+						found = found || which.Match(name[1])
+					}
+				}
+				if !found {
+					t.Errorf("%s: %s runs nothing in %s", file, m[0], dir)
+				}
+			}
+		}
+	}
+	if seen < 30 {
+		t.Errorf("only %d commands were looked at", seen)
+	}
+}
