@@ -65,7 +65,7 @@ func (e *exam) address(ctx context.Context) {
 	}
 	switch {
 	case res.StatusCode >= 300 && res.StatusCode < 400:
-		e.say(Wrong, "public_url", "%s is sent on to %s; write as public_url the address at which the gate is, or have what is in front pass on the Host header and say X-Forwarded-Proto: https", e.url, res.Header.Get("Location"))
+		e.say(Wrong, "public_url", "%s is sent on to %q; write as public_url the address at which the gate is, or have what is in front pass on the Host header and say X-Forwarded-Proto: https", e.url, res.Header.Get("Location"))
 		return
 	case json.Unmarshal(body, &session) != nil || session.SignedIn == nil:
 		e.say(Wrong, "public_url", "something else than a gate answers at %s%s (status %d); put `portalgate` into the site of that name, without a path before it", e.url, e.gate.Path, res.StatusCode)

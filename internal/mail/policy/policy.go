@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 )
 
@@ -57,7 +58,7 @@ func find(ctx context.Context, r Resolver, name, tag string) (found []string, er
 	}
 	for _, text := range all {
 		if strings.HasPrefix(strings.ToLower(text), tag) {
-			found = append(found, printable(text))
+			found = append(found, text)
 		}
 	}
 	return found, nil
@@ -87,12 +88,18 @@ func spf(ctx context.Context, r Resolver, domain string) Finding {
 		f.Says = fmt.Sprintf("%s has no record; publish the TXT record that your mail service names, v=spf1 include:... ~all", domain)
 	case len(found) > 1:
 		f.Says = fmt.Sprintf("%s has %d records, of which mail services take none; make them one", domain, len(found))
-	case strings.HasSuffix(found[0], "+all"), strings.HasSuffix(found[0], " all"):
-		f.Says = found[0] + " lets anybody send in your name; end it with ~all"
+	case anybody(found[0]):
+		f.Says = printable(found[0]) + " lets anybody send in your name; end it with ~all"
 	default:
-		f.Good, f.Says = true, found[0]
+		f.Good, f.Says = true, printable(found[0])
 	}
 	return f
+}
+
+// anybody reports whether an SPF record lets everybody send, in however many
+// words and letters.
+func anybody(record string) bool {
+	return slices.ContainsFunc(strings.Fields(strings.ToLower(record)), func(term string) bool { return term == "all" || term == "+all" })
 }
 
 func dkim(ctx context.Context, r Resolver, domain, selector string) Finding {
@@ -139,7 +146,7 @@ func dmarc(ctx context.Context, r Resolver, domain string) Finding {
 			f.Says = fmt.Sprintf("_dmarc.%s has %d records, of which mail services take none; make them one", at, len(found))
 			return f
 		case len(found) == 1:
-			f.Good, f.Says = true, found[0]
+			f.Good, f.Says = true, printable(found[0])
 			return f
 		}
 	}

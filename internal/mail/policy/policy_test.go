@@ -52,6 +52,7 @@ func TestLook(t *testing.T) {
 		{"nothing answers", scripted{at: nil, "smtp._domainkey." + at: nil, "_dmarc." + at: nil}, "", "", "DNS does not answer"},
 		{"SPF twice", with(at, "v=spf1 -all", "v=spf1 ~all"), "", "DKIM DMARC", "make them one"},
 		{"SPF for anybody", with(at, "v=spf1 +all"), "", "DKIM DMARC", "lets anybody send"},
+		{"SPF for anybody, at the end of a long record", with(at, "v=spf1"+strings.Repeat(" ip4:192.0.2.1", 30)+" +ALL "), "", "DKIM DMARC", "lets anybody send"},
 		{"a key that was taken back", with("k1._domainkey."+at, "v=DKIM1; p="), "", "SPF DMARC", "--selector"},
 		{"another selector", with("own._domainkey."+at, "v=DKIM1; p=MIGf"), "own", "SPF DKIM DMARC", "under the selector own"},
 		{"a selector that is not there", good, "own", "SPF DMARC", "no key under the selector own"},
