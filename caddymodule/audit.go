@@ -20,8 +20,7 @@ import (
 // Audit is where the audit log is kept on disk, as JSON lines, a file a month. The
 // store keeps the newest 90 days of it as well.
 type Audit struct {
-	// The folder. Each server, and each gate of it, needs one of its own: two that
-	// write into one spoil the log on disk.
+	// The folder. Each server, and each gate of it, needs one of its own.
 	// Default: beside the store's file, or with a Redis in Caddy's data
 	// directory: portalgate/<gate>-audit.
 	Dir string `json:"dir,omitempty"`

@@ -29,7 +29,8 @@ const maxLine = 16 << 10
 
 // Files are the log on disk: JSON lines in a directory, a file a month. Read in
 // the order of their names they are the chain, from the oldest event that is
-// kept. They may be used concurrently, but only by one process.
+// kept. They may be used concurrently, and are meant for one process: where two
+// of one machine were given one directory, each writes what the other has not.
 type Files struct {
 	dir  string
 	keep time.Duration
@@ -39,6 +40,7 @@ type Files struct {
 	name  string // guarded by mu; of the file that is written to
 	seq   int64  // guarded by mu; the last event in it
 	hash  string // guarded by mu; and its hash
+	size  int64  // guarded by mu; of the file, as we left it
 }
 
 // NewFiles returns the files in a directory, which is made when there is something
@@ -68,9 +70,18 @@ func names(dir string) ([]string, error) {
 func (f *Files) Follow(ctx context.Context, c *Chain) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if err := os.MkdirAll(f.dir, 0o700); err != nil {
+		return fmt.Errorf("opening the audit log's files: %w", err)
+	}
+	unlock, free := lock(f.dir)
+	if !free {
+		return nil // somebody else writes there just now, and the next second will do
+	}
+	defer unlock()
 	if err := f.begin(); err != nil {
 		return fmt.Errorf("opening the audit log's files: %w", err)
 	}
+	defer func() { _, f.size, _ = newest(f.dir) }()
 	n, err := c.firstAfter(ctx, f.seq)
 	if err != nil {
 		return err
@@ -143,14 +154,27 @@ func (f *Files) strange(s *segment) ([]Event, error) {
 	return events, nil
 }
 
-// begin finds out where the files end, and cuts off what a crash left unfinished.
+// newest returns the last file and its size; no name if there is none.
+func newest(dir string) (name string, size int64, err error) {
+	all, err := names(dir)
+	if err != nil || len(all) == 0 {
+		return "", 0, err
+	}
+	name = all[len(all)-1]
+	info, err := os.Stat(filepath.Join(dir, name))
+	if err != nil {
+		return "", 0, err
+	}
+	return name, info.Size(), nil
+}
+
+// begin finds out where the files end, and cuts off what a crash left unfinished;
+// once, unless they are not as we left them.
 func (f *Files) begin() error {
-	if f.ready {
+	if name, size, err := newest(f.dir); f.ready && err == nil && name == f.name && size == f.size {
 		return nil
 	}
-	if err := os.MkdirAll(f.dir, 0o700); err != nil {
-		return err
-	}
+	f.ready = false
 	all, err := names(f.dir)
 	if err != nil {
 		return err

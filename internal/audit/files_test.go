@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -149,6 +150,33 @@ func TestMended(t *testing.T) {
 				t.Fatalf("cut off after %d bytes, then %q: not mended (%v)", cut, more, err)
 			}
 		}
+	}
+}
+
+// TestOneDirectory: two servers of one machine and one store that were given one
+// directory do not write anything twice.
+func TestOneDirectory(t *testing.T) {
+	dir, c, one := written(t, 3)
+	other := audit.NewFiles(dir, audit.UsualKeep)
+	for i := range 6 {
+		if err := c.Append(t.Context(), event(fmt.Sprint("more", i))); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for _, files := range []*audit.Files{one, other, one} {
+			wg.Go(func() {
+				if err := files.Follow(t.Context(), c); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	if err := other.Follow(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := audit.Verify(audit.ReadDir(dir), ""); err != nil || r.Last != 9 {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
 
