@@ -42,6 +42,9 @@ func (g *Gate) check() error {
 	if err := g.Practice.check(); err != nil {
 		return err
 	}
+	if g.Store.File != "" && g.Store.Redis != nil {
+		return errors.New("store is in one place: keep one of file and redis")
+	}
 	if err := g.Clients.check(); err != nil {
 		return err
 	}

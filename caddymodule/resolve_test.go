@@ -106,6 +106,7 @@ func TestShortSessions(t *testing.T) {
 // that no Caddyfile would give. Each names the setting to mend.
 func TestRefused(t *testing.T) {
 	for _, tc := range []struct{ name, old, new, err string }{
+		{"two stores", `"mail"`, `"store": {"file": "a.db", "redis": {"url": "redis://127.0.0.1:6379"}}, "mail"`, "keep one of file and redis"},
 		{"no list", `clients.csv`, `none.csv`, "portalgate main: clients: "},
 		{"two clients with one address", `clients.csv`, `bad.csv`, "portalgate main: clients: "},
 		{"no logo", `"phone"`, `"logo": "none.svg", "phone"`, "portalgate main: practice: logo: "},
