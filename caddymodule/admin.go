@@ -56,7 +56,7 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: "/portalgate/{gate}/condition", Handler: gateRoute(http.MethodGet, condition)},
 		{Pattern: "/portalgate/{gate}/keys", Handler: gateRoute(http.MethodGet, listKeys)},
-		{Pattern: "/portalgate/{gate}/keys/rotate", Handler: gateRoute(http.MethodPost, rotateKeys)},
+		{Pattern: "/portalgate/{gate}/keys/rotate", Handler: gateRoute(http.MethodPost, noted("keys_rotate_asked", rotateKeys))},
 		{Pattern: "/portalgate/{gate}/pins", Handler: gateRoute(http.MethodPost, noted("pin_asked", issuePIN))},
 		{Pattern: "/portalgate/{gate}/unlock", Handler: gateRoute(http.MethodPost, noted("unlock_asked", unlock))},
 		{Pattern: "/portalgate/{gate}/audit", Handler: gateRoute(http.MethodGet, listAudit)},

@@ -173,6 +173,7 @@ func TestC08_OperatorIsWrittenDown(t *testing.T) {
 		{"pin", "--email", ada, "--verified-by", "called back", "--address", address},
 		{"unlock", "--id", "c-ada", "--address", address},
 		{"pin", "--email", "eve@example.com", "--verified-by", "x", "--address", address}, // nobody on file
+		{"keys", "rotate", "--address", address},
 	} {
 		printed(t, args...)
 	}
@@ -190,7 +191,7 @@ func TestC08_OperatorIsWrittenDown(t *testing.T) {
 			what = append(what, e.What)
 		}
 	}
-	if !slices.Equal(what, []string{"pin_asked", "unlock_asked", "pin_asked"}) {
+	if !slices.Equal(what, []string{"keys_rotate_asked", "pin_asked", "unlock_asked", "pin_asked"}) {
 		t.Errorf("the operator has done %q", what)
 	}
 }
