@@ -7,7 +7,12 @@
 // is go-plugin's side of it and is the same for every method.
 //
 // The gate runs a private copy of this one file. NODE_PATH says where the
-// packages are, and PROTO_PATH where Portalgate's plugins/proto is.
+// packages are, and PROTO_PATH where Portalgate's plugins/proto is. To look at it,
+// in this folder:
+//
+//	npm ci
+//	portalgate portalgate plugin test ./plugin.js --env NODE_PATH=$PWD/node_modules --env PROTO_PATH=$PWD/../../plugins/proto \
+//		--config '{"members": {"1": {"born": 1815, "email": "ada@example.com"}}}'
 
 const grpc = require('@grpc/grpc-js');
 const loader = require('@grpc/proto-loader');
@@ -51,7 +56,7 @@ const method = {
 // --- what go-plugin asks for ---
 
 if (process.env.PORTALGATE_PLUGIN !== 'authenticator') {
-  console.error('this is a plugin of Portalgate; see `portalgate plugin test`');
+  console.error('this is a plugin of Portalgate; see `portalgate portalgate plugin test`');
   process.exit(1);
 }
 process.on('SIGTERM', () => {}); // the gate says when to stop

@@ -75,7 +75,7 @@ class Keys:
                 self.tried = now
                 try:
                     self.keys, self.fetched = self.fetch(), now
-                except (OSError, http.client.HTTPException, ValueError) as e:
+                except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, jwt.PyJWTError) as e:
                     if kid not in self.keys:
                         raise OSError("the gate's keys") from e
             return self.keys.get(kid)
