@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -116,12 +115,11 @@ func (r *Redis) check() error {
 
 // literalPassword reports whether the URL has a password that is no placeholder.
 func (r *Redis) literalPassword() bool {
-	u, err := url.Parse(r.URL)
-	if err != nil || strings.Contains(r.URL, "{") {
-		return false
-	}
-	_, has := u.User.Password()
-	return has
+	_, rest, _ := strings.Cut(r.URL, "://")
+	authority, _, _ := strings.Cut(rest, "/")
+	user, _, is := strings.Cut(authority, "@")
+	_, password, has := strings.Cut(user, ":")
+	return is && has && password != "" && !strings.HasPrefix(password, "{")
 }
 
 // try makes a store that talks to nobody.

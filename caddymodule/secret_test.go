@@ -95,6 +95,18 @@ func TestConfiguredSecret(t *testing.T) {
 	}
 }
 
+func TestLiteralPassword(t *testing.T) {
+	for at, want := range map[string]bool{
+		"redis://:hunter2@127.0.0.1:6379": true, "redis://gate:hunter2@{env.HOST}:6379/1": true, "rediss://gate:hunter2@r": true,
+		"redis://127.0.0.1:6379": false, "redis://gate:{env.PASSWORD}@127.0.0.1:6379": false, "{env.REDIS_URL}": false,
+		"redis://gate:{file./etc/portalgate/redis-password}@r:6379": false, "redis://gate@r": false, "unix:///run/redis.sock": false,
+	} {
+		if got := (&Redis{URL: at}).literalPassword(); got != want {
+			t.Errorf("%s: %t", at, got)
+		}
+	}
+}
+
 // memory is a storage that can fail.
 type memory struct {
 	locks sync.Mutex // the storage's lock, held between Lock and Unlock
