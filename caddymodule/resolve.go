@@ -107,6 +107,10 @@ func (g *Gate) loadMethods(ctx caddy.Context) ([]gate.Method, error) {
 				return nil, fmt.Errorf("sign_in: %s and %s have the same address; keep one of them, or give it another name", other.Name, name)
 			}
 		}
+		if secret, ok := m.(interface{ Literal() bool }); ok && secret.Literal() {
+			ctx.Logger().Warn("the client_secret of a method stands in the configuration itself, which the admin API shows and Caddy saves to disk; use {env.NAME} or {file./path}, not {$NAME}",
+				zap.String("method", name))
+		}
 		all = append(all, gate.Method{Name: name, Authenticator: a})
 	}
 	return all, nil

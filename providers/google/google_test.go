@@ -56,6 +56,17 @@ func TestConformance(t *testing.T) {
 	providertest.Run(t, o)
 }
 
+// TestLiteral: a secret that is no placeholder is warned of.
+func TestLiteral(t *testing.T) {
+	t.Setenv("PORTALGATE_TEST_SECRET", "hunter2")
+	for secret, want := range map[string]bool{"hunter2": true, "{env.PORTALGATE_TEST_SECRET}": false} {
+		g := &Google{Client: relyingparty.Client{ClientID: "x", ClientSecret: secret}}
+		if err := g.Provision(caddy.Context{}); err != nil || g.Literal() != want {
+			t.Errorf("%s: %t, %v", secret, g.Literal(), err)
+		}
+	}
+}
+
 // TestGoogleIsKnown: for Google itself nobody has to be asked where it is.
 func TestGoogleIsKnown(t *testing.T) {
 	g := &Google{Client: relyingparty.Client{ClientID: "portal", ClientSecret: "secret"}}

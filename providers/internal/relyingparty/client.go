@@ -46,6 +46,9 @@ func (c *Client) Open(secret string, known *Known) {
 	c.secret, c.issuer = secret, newIssuer(c.Issuer, c.ClientID, known)
 }
 
+// Literal reports that the secret is written out in the configuration.
+func (c *Client) Literal() bool { return c.secret == c.ClientSecret }
+
 // Check refuses what cannot work. Without an issuer it is the method's own.
 func (c *Client) Check() error {
 	switch {
