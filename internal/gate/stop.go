@@ -183,7 +183,11 @@ func (v *visit) stop() {
 			return
 		}
 		typed, _ := address.Parse(p.Get("email"))
-		if !d.Allowed || v.eng.records.Address(typed) != o.bound {
+		switch {
+		case !d.Allowed: // counted, and not written down: nobody fills the log by going on
+			v.show(v.stopPage(o, "open.new.wrong"))
+			return
+		case v.eng.records.Address(typed) != o.bound:
 			v.audit("link_wrong_address", zap.String("client", o.client.ID), zap.String("by", "stop"))
 			v.tried(o.client.ID, "link_stopped", "", "address")
 			v.show(v.stopPage(o, "open.new.wrong"))

@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -132,6 +133,25 @@ func TestStopTooManyWrongAddresses(t *testing.T) {
 	}
 	other.send(f, "email", "ada@example.com").is(422).says("open.new.wrong")
 	b.send(b.get(link(m)).form("/sign-in/link")).isPortal("/", "c-ada")
+}
+
+// Somebody who was sent a stop link, and has a network of addresses as everybody
+// has of IPv6, goes on guessing from each of them. What is written down ends where
+// the limit does; the page says the same before and after.
+func TestStopFillsNoLog(t *testing.T) {
+	w := newWorld(t)
+	m := w.browser().mailed("ada@example.com")
+	b := w.browser()
+	f := b.get(stopOf(m)).form("/sign-in/stop")
+	for i := range 3 * access.WrongAddresses {
+		b.from(fmt.Sprintf("2001:db8::%x", i+1)).send(f, "email", "bob@example.com").is(422).says("open.new.wrong")
+	}
+	if n := of(w.events(), "c-ada")["link_stopped"]; n != access.WrongAddresses {
+		t.Errorf("%d events of wrong addresses, want %d", n, access.WrongAddresses)
+	}
+	if n := strings.Count(w.logs.String(), `"link_wrong_address"`); n != access.WrongAddresses {
+		t.Errorf("%d lines in the log, want %d", n, access.WrongAddresses)
+	}
 }
 
 // Another site's page, or one without the form's nonce, switches nothing off.
