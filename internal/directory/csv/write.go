@@ -17,33 +17,59 @@ import (
 // mark is what a file must begin with for Excel to read it as UTF-8.
 const mark = "\ufeff"
 
-// formula are the signs with which a cell begins that a spreadsheet may run.
-const formula = "=+-@\t\r＝＋－＠"
+const (
+	// formula are the signs with which a cell begins that a spreadsheet may run.
+	formula = "=+-@\t\r＝＋－＠"
+	// before are the signs that a spreadsheet may drop from before a formula.
+	before = "'\" \u00a0\u3000"
+	// between are the signs at which a spreadsheet may begin another cell, within one
+	// of ours too: which it goes by is set where it runs, and not in the file (OWASP,
+	// CSV Injection).
+	between = ",;|\t"
+)
 
 // A cell that would be a formula gets an apostrophe before it, which makes it
-// text, and so does one that has an apostrophe before such a sign already.
-// Reading takes one off again where another apostrophe or such a sign follows, so
-// that what was written is read as it was, byte for byte: of a name such as
-// "'t Hooft" nothing is taken.
+// text, and so does one that has an apostrophe before such a sign already; what
+// follows a separator is a cell of its own here. Reading takes one off again where
+// another apostrophe or such a sign follows, so that what was written is read as it
+// was, byte for byte: of a name such as "'t Hooft" nothing is taken.
 
 func defused(s string) string {
-	if dangerous(s) {
-		return "'" + s
-	}
-	return s
+	return cells(s, func(cell string) string {
+		if dangerous(cell) {
+			return "'" + cell
+		}
+		return cell
+	})
 }
 
 // armed is the reverse of defused.
 func armed(s string) string {
-	if strings.HasPrefix(s, "'") && dangerous(s) {
-		return s[1:]
-	}
-	return s
+	return cells(s, func(cell string) string {
+		if strings.HasPrefix(cell, "'") && dangerous(cell) {
+			return cell[1:]
+		}
+		return cell
+	})
 }
 
-func dangerous(s string) bool {
-	s = strings.TrimLeft(s, "'")
-	return s != "" && strings.IndexAny(s, formula) == 0
+// cells puts what do makes of them in the place of all that may be a cell to some
+// spreadsheet. Each ends with the separator after it.
+func cells(s string, do func(string) string) string {
+	var b strings.Builder
+	for {
+		end := strings.IndexAny(s, between) + 1
+		if end == 0 {
+			return b.String() + do(s)
+		}
+		b.WriteString(do(s[:end]))
+		s = s[end:]
+	}
+}
+
+func dangerous(cell string) bool {
+	cell = strings.TrimLeft(cell, before)
+	return cell != "" && strings.IndexAny(cell, formula) == 0
 }
 
 // Write writes a list with all its columns, in the order of the ids: the same

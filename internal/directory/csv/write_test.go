@@ -52,6 +52,63 @@ func TestWriteDefusesFormulas(t *testing.T) {
 	}
 }
 
+// Whoever gives the practice a name puts a formula behind a sign at which the
+// spreadsheet that opens the list begins another cell: where people write a decimal
+// comma, Excel does at each semicolon and minds no quotes within a cell. No such
+// sign, on whatever a spreadsheet is set, opens a formula, and the list is read as
+// it was.
+func TestNoSeparatorOpensAFormula(t *testing.T) {
+	for name, cell := range map[string]string{
+		"x;=cmd|' /C calc'!A0;y": "x;'=cmd|' /C calc'!A0;y",
+		"x;=1":                   "x;'=1",
+		"x; =1":                  "x;' =1",
+		"x;\u00a0\u3000＝1":       "x;'\u00a0\u3000＝1",
+		`x;"=1"`:                 `"x;'""=1"""`,
+		"x|-1;+1":                "x|'-1;'+1",
+		"x;;@SUM(A1)":            "x;;'@SUM(A1)",
+		"x;'=1":                  "x;''=1",
+		"=1;=1":                  "'=1;'=1",
+		"Lovelace, Ada":          `"Lovelace, Ada"`,
+		"x,=1":                   `"x,'=1"`,
+		"x;'t Hooft":             "x;'t Hooft",
+		"x;1-1":                  "x;1-1",
+		"x;":                     "x;",
+	} {
+		c := directory.Client{ID: "1", Email: "a|=1@b.com", Name: name, Phone: "1;+1"}
+		got := write(t, []directory.Client{c})
+		want := "\ufeffid,email,name,phone,language,portal_access,email_ok\n1,a|'=1@b.com," + cell + ",1;'+1,,no,no\n"
+		if string(got) != want {
+			t.Errorf("%q was written as\n%q, want\n%q", name, got, want)
+		}
+		for _, cell := range strings.FieldsFunc(string(got), func(r rune) bool { return strings.ContainsRune(between+"\n", r) }) {
+			if strings.IndexAny(strings.TrimLeft(cell, ` "`), formula) == 0 {
+				t.Errorf("%q opens a formula in %q", name, cell)
+			}
+		}
+		list, err := Parse(got, Rules{})
+		if err != nil || list.Rows[0].Client != c {
+			t.Errorf("%q was read back as %+v, %v", name, list, err)
+		}
+	}
+}
+
+func FuzzDefused(f *testing.F) {
+	for _, s := range []string{"", "=1", "x;=1", "';'=1", "x;\"' =1", "\t=1", "'\t'\r;", "'t Hooft, -"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		written := defused(s)
+		if got := armed(written); got != s {
+			t.Errorf("%q was written as %q and read as %q", s, written, got)
+		}
+		for _, cell := range strings.FieldsFunc(written, func(r rune) bool { return strings.ContainsRune(between, r) }) {
+			if strings.IndexAny(cell, formula) == 0 {
+				t.Errorf("%q was written as %q", s, written)
+			}
+		}
+	})
+}
+
 func TestWriteIsInOrder(t *testing.T) {
 	a, b := directory.Client{ID: "a", Email: "a@b.com"}, directory.Client{ID: "b", Email: "b@b.com"}
 	if x, y := write(t, []directory.Client{a, b}), write(t, []directory.Client{b, a}); !bytes.Equal(x, y) {
