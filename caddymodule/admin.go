@@ -64,7 +64,7 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/portalgate/{gate}/mail/try", Handler: gateRoute(http.MethodPost, tryMail)},
 		{Pattern: "/portalgate/{gate}/clients/find", Handler: gateRoute(http.MethodPost, noted("clients_searched", findClients))},
 		{Pattern: "/portalgate/{gate}/clients/add", Handler: gateRoute(http.MethodPost, noted("client_add_asked", addClient))},
-		{Pattern: "/portalgate/{gate}/clients/import", Handler: bodyRoute(http.MethodPost, maxList, noted("clients_import_asked", importClients))},
+		{Pattern: "/portalgate/{gate}/clients/import", Handler: bodyRoute(http.MethodPost, maxList, importClients)},
 		{Pattern: "/portalgate/{gate}/clients/export", Handler: gateRoute(http.MethodGet, noted("clients_export_asked", exportClients))},
 	}
 }

@@ -114,6 +114,16 @@ func TestClientsCommand(t *testing.T) {
 		}
 	}
 
+	tail, said, ok := printed(t, "audit", "tail", "-n", "100", "--address", address)
+	for _, want := range []string{
+		`"client_add_asked" client="` + zoe.ID + `"`, `"clients_import_try_asked"`, `"clients_import_tried"`,
+		`"clients_import_asked"`, `"client_change_asked" client="c-ada"`, `"clients_imported"`,
+	} {
+		if !ok || !strings.Contains(tail, want) {
+			t.Errorf("the audit log has no %q: %s\n%s", want, said, tail)
+		}
+	}
+
 	// Where the list is a file it is only looked at.
 	l.mustLoad(config("", ""))
 	if _, said := run(false, "add", "--email", "x@example.com"); !strings.Contains(said, gate.ErrElsewhere.Error()) {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/directory/csv"
-	"github.com/portalgate/portalgate/internal/gate"
 	"github.com/portalgate/portalgate/internal/staff"
 )
 
@@ -77,12 +76,16 @@ func addClient(g *liveGate, r *http.Request) (any, error) {
 	return staff.Public(c), nil
 }
 
+// importClients takes a list, or only tries it: the audit log tells the two apart
+// before it is done.
 func importClients(g *liveGate, r *http.Request) (any, error) {
-	report, err := g.runtime.ImportClients(r.Context(), r.Body, r.URL.Query().Has("try"), operator)
-	if err != nil {
-		return gate.ImportReport{}, err
+	try, what := r.URL.Query().Has("try"), "clients_import_asked"
+	if try {
+		what = "clients_import_try_asked"
 	}
-	return report, nil
+	return noted(what, func(g *liveGate, r *http.Request) (any, error) {
+		return g.runtime.ImportClients(r.Context(), r.Body, try, operator)
+	})(g, r)
 }
 
 func exportClients(g *liveGate, r *http.Request) (any, error) {

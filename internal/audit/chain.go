@@ -53,6 +53,17 @@ func New(st store.Store, files *Files) *Chain {
 // here. An error, which wraps store.ErrUnknown, says that some may not be kept;
 // appending them again is safe.
 func (c *Chain) Append(ctx context.Context, events ...Event) error {
+	return c.append(ctx, events, c.fresh)
+}
+
+// AppendNew is Append for any number of events that nobody can have appended yet,
+// because their IDs were made for this: what is there already is not looked at.
+func (c *Chain) AppendNew(ctx context.Context, events ...Event) error {
+	return c.append(ctx, events, func(_ context.Context, _ int64, all []Event) ([]Event, error) { return all, nil })
+}
+
+// append adds the events that fresh leaves of them.
+func (c *Chain) append(ctx context.Context, events []Event, fresh func(context.Context, int64, []Event) ([]Event, error)) error {
 	left := make([]Event, 0, len(events))
 	for _, ev := range events {
 		if ev.ID == "" || ev.What == "" {
@@ -65,7 +76,7 @@ func (c *Chain) Append(ctx context.Context, events ...Event) error {
 		if err != nil {
 			return err
 		}
-		if left, err = c.fresh(ctx, n, left); err != nil || len(left) == 0 {
+		if left, err = fresh(ctx, n, left); err != nil || len(left) == 0 {
 			return err
 		}
 		if left, err = c.extend(ctx, n, h, left); err != nil {

@@ -15,10 +15,10 @@ type Bulk interface {
 	// Put puts each of the clients on file: as a new one if its Version is zero,
 	// under a random id if it has none, and in the place of what is on file
 	// otherwise, if that is still of this version. Who is on file just so stays
-	// as it is.
+	// as it is. before is told of all the new ones at once.
 	//
 	// An error may leave some of it done. Doing it again, with what All says
 	// then, does the rest and nothing twice. *Taken, *Invalid, ErrDeleted,
-	// ErrNotFound, ErrChanged.
-	Put(ctx context.Context, clients []Client) error
+	// ErrNotFound, ErrChanged, or the error of before.
+	Put(ctx context.Context, clients []Client, before Before) error
 }

@@ -89,6 +89,10 @@ type Invalid struct {
 
 func (i *Invalid) Error() string { return i.Field + ": " + i.Text }
 
+// Before is called with the ids of who is about to be put on file, once they are
+// sure and before it is done. With an error it is not done. Nil is nothing to call.
+type Before func(ctx context.Context, ids []string) error
+
 // Keeper is a Directory that keeps its clients itself, so that staff can change
 // them here. The gate takes care of what a change means for somebody's access,
 // before it is made.
@@ -96,8 +100,8 @@ type Keeper interface {
 	Directory
 	Finder
 	// Add puts a client on file, under a random id if c has none, and returns
-	// what is on file then. *Taken, *Invalid, or ErrDeleted.
-	Add(ctx context.Context, c Client) (Client, error)
+	// what is on file then. *Taken, *Invalid, ErrDeleted, or the error of before.
+	Add(ctx context.Context, c Client, before Before) (Client, error)
 	// Change puts c in the place of what is on file under its id, if that is
 	// still of c's version. ErrNotFound, ErrChanged, *Taken, *Invalid.
 	Change(ctx context.Context, c Client) (Client, error)

@@ -93,7 +93,13 @@ func Acting(ctx context.Context, by, from string) context.Context {
 // it was asked for is in the audit log already.
 func (rt *Runtime) done(ctx context.Context, e *engine, c *Config, what, client, by string) {
 	rt.audit(c, what, zap.String("client", client), zap.String("by", by))
-	ev := rt.named(audit.Event{What: what, Client: client, By: by, From: session.CauseIn(ctx).From})
+	rt.keep(ctx, e, audit.Event{What: what, Client: client, By: by})
+}
+
+// keep puts what has been done into the log, soon if it cannot be at once.
+func (rt *Runtime) keep(ctx context.Context, e *engine, ev audit.Event) {
+	ev.From = session.CauseIn(ctx).From
+	ev = rt.named(ev)
 	if err := e.chain.Append(ctx, ev); err != nil {
 		e.chain.Later(ev)
 	}

@@ -5,12 +5,10 @@ package gate
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -20,7 +18,6 @@ import (
 	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/directory/csv"
-	"github.com/portalgate/portalgate/internal/session"
 	"github.com/portalgate/portalgate/internal/store"
 )
 
@@ -77,11 +74,9 @@ func (rt *Runtime) ImportClients(ctx context.Context, r io.Reader, dryRun bool, 
 	report := count(changes)
 	what := "clients_import_tried"
 	if !dryRun {
-		if err := e.foretell(ctx, rt.now(), changes, by); err != nil {
-			return ImportReport{}, err
-		}
-		if err := rt.take(ctx, e, list, changes); err != nil {
+		if err := rt.take(ctx, e, list, changes, by); err != nil {
 			rt.audit(c, "clients_import_broke_off", zap.String("by", by))
+			rt.keep(ctx, e, audit.Event{What: "clients_import_broke_off", By: by})
 			return ImportReport{}, err
 		}
 		report.Done, what = true, "clients_imported"
@@ -91,28 +86,17 @@ func (rt *Runtime) ImportClients(ctx context.Context, r io.Reader, dryRun bool, 
 			}
 		}
 	}
-	rt.audit(c, what, zap.String("by", by), zap.Int("added", report.Added),
-		zap.Int("changed", report.Changed), zap.Int("ended", report.Ended))
+	rt.imported(ctx, e, c, what, by, report)
 	return report, nil
 }
 
-// foretell writes down whom an import is about to change.
-func (e *engine) foretell(ctx context.Context, now time.Time, changes []csv.Change, by string) error {
-	var events []audit.Event
-	from := session.CauseIn(ctx).From
-	for _, ch := range changes {
-		if !ch.New() && !ch.Same() {
-			events = append(events, audit.Event{
-				ID: rand.Text(), At: now, What: "client_change_asked", Client: ch.After.ID, By: by, From: from,
-			})
-		}
-	}
-	for some := range slices.Chunk(events, 1000) {
-		if err := e.chain.Append(ctx, some...); err != nil {
-			return err
-		}
-	}
-	return nil
+// imported tells what became of an import. Whom it adds and changes is in the audit
+// log already.
+func (rt *Runtime) imported(ctx context.Context, e *engine, c *Config, what, by string, r ImportReport) {
+	rt.audit(c, what, zap.String("by", by), zap.Int("added", r.Added), zap.Int("changed", r.Changed), zap.Int("ended", r.Ended))
+	rt.keep(ctx, e, audit.Event{
+		What: what, By: by, Note: fmt.Sprintf("added %d, changed %d, ended %d", r.Added, r.Changed, r.Ended),
+	})
 }
 
 func plan(ctx context.Context, data []byte, list directory.Bulk) ([]csv.Change, error) {
@@ -144,9 +128,19 @@ func count(changes []csv.Change) (r ImportReport) {
 	return r
 }
 
-// take makes the changes as AddClient and ChangeClient make one: what they take
-// away first, then the list, and then once more, for what was begun in between.
-func (rt *Runtime) take(ctx context.Context, e *engine, list directory.Bulk, changes []csv.Change) error {
+// take makes the changes as AddClient and ChangeClient make one: it writes down whom
+// they are about, and makes what they take away first, then the list, and then what
+// they take away once more, for what was begun in between.
+func (rt *Runtime) take(ctx context.Context, e *engine, list directory.Bulk, changes []csv.Change, by string) error {
+	var changed []string
+	for _, ch := range changes {
+		if !ch.New() && !ch.Same() {
+			changed = append(changed, ch.After.ID)
+		}
+	}
+	if err := rt.foretell(ctx, e, "client_change_asked", by, changed); err != nil {
+		return err
+	}
 	for _, ch := range changes {
 		if err := rt.announceChange(ctx, e, ch.Before, ch.After); err != nil {
 			return err
@@ -159,7 +153,9 @@ func (rt *Runtime) take(ctx context.Context, e *engine, list directory.Bulk, cha
 	for i, ch := range changes {
 		clients[i] = ch.After
 	}
-	err := list.Put(ctx, clients)
+	err := list.Put(ctx, clients, func(ctx context.Context, ids []string) error {
+		return rt.foretell(ctx, e, "client_add_asked", by, ids)
+	})
 	switch {
 	case err == nil:
 		return e.withdraw(ctx, slices.DeleteFunc(slices.Clone(changes), csv.Change.New))

@@ -37,6 +37,16 @@ func (w *world) exported() string {
 	return b.String()
 }
 
+// onFile is who has an address.
+func (w *world) onFile(email string) directory.Client {
+	w.t.Helper()
+	c, err := w.conf.Clients.ByAddress(w.t.Context(), mustAddress(w.t, email))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
 const head = "\ufeffid,email,name,phone,language,portal_access,email_ok\n"
 
 // A client whose access is withdrawn in a list that is imported is out at once,
@@ -131,6 +141,68 @@ func TestExportIsImported(t *testing.T) {
 	w.open(kept)
 	if got := w.exported(); got != list {
 		t.Errorf("after a restart exported is\n%s", got)
+	}
+}
+
+// TestImportIsWrittenDownBefore: somebody at the desk slips one of their own into a
+// list of many, without an id, and hopes that of an import only the number is kept.
+// Each client whom it adds or changes is in the audit log by their id, before it is
+// done: where that cannot be written it is not done. What was only tried says so.
+func TestImportIsWrittenDownBefore(t *testing.T) {
+	w := newWorld(t, kept)
+	w.importing("id,email,name\nc-ada,ada@example.com,Ada\nc-bob,bob@example.com,Bob\n")
+	list := "id,email,name\nc-ada,ada@example.com,Ada King\nc-bob,bob@example.com,Bob\nc-new,new@example.com,New\n,eve@example.net,Eve\n"
+	before := w.exported()
+	w.db.deaf.Store(true)
+	if r, err := w.rt.ImportClients(t.Context(), strings.NewReader(list), false, "desk"); !errors.Is(err, store.ErrUnknown) || r.Done {
+		t.Errorf("an import that cannot be written down: %+v, %v", r, err)
+	}
+	if on, err := w.rt.AddClient(t.Context(), directory.Client{Email: "eve@example.net", Access: true}, "desk"); !errors.Is(err, store.ErrUnknown) {
+		t.Errorf("a client who cannot be written down: %+v, %v", on, err)
+	}
+	w.db.deaf.Store(false)
+	w.events() // that it broke off, which had to wait
+	if after := w.exported(); after != before {
+		t.Errorf("on file is\n%s, and was\n%s", after, before)
+	}
+	if _, err := w.rt.ImportClients(t.Context(), strings.NewReader(list), true, "desk"); err != nil {
+		t.Fatal(err)
+	}
+	tried := w.events()
+	if last := tried[len(tried)-1]; last.What != "clients_import_tried" || last.By != "desk" || last.Note != "added 2, changed 1, ended 0" {
+		t.Errorf("of a try the log says %+v", last)
+	}
+	w.importing(list)
+	on := w.onFile("eve@example.net")
+	all := w.events()
+	for client, what := range map[string]string{"c-ada": "client_change_asked", "c-new": "client_add_asked", on.ID: "client_add_asked"} {
+		if n := of(all[len(tried):], client)[what]; n != 1 || client == "" {
+			t.Errorf("%d events %s of %q, want one", n, what, client)
+		}
+	}
+	if got := of(all[len(tried):], "c-bob"); len(got) > 0 {
+		t.Errorf("of who stays as he was the log says %v", got)
+	}
+	if last := all[len(all)-1]; last.What != "clients_imported" || last.By != "desk" || last.Note != "added 2, changed 1, ended 0" {
+		t.Errorf("at the end the log says %+v", last)
+	}
+}
+
+// TestAddedIsWrittenDownBefore is that for one who is added at the desk.
+func TestAddedIsWrittenDownBefore(t *testing.T) {
+	w := newWorld(t, kept)
+	on, err := w.rt.AddClient(Acting(t.Context(), "desk", "192.0.2.1"), directory.Client{Email: "eve@example.net", Access: true}, "desk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := w.events()
+	if len(all) != 2 || all[0].What != "client_add_asked" || all[1].What != "client_added" {
+		t.Fatalf("the log says %+v", all)
+	}
+	for _, ev := range all {
+		if ev.Client != on.ID || ev.By != "desk" || ev.From != "192.0.2.1" {
+			t.Errorf("%+v does not say whom, who or from where", ev)
+		}
 	}
 }
 

@@ -11,7 +11,9 @@ import (
 
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/session"
 	"github.com/portalgate/portalgate/internal/store"
 )
 
@@ -104,12 +106,24 @@ func (rt *Runtime) AddClient(ctx context.Context, client directory.Client, by st
 			return directory.Client{}, err
 		}
 	}
-	on, err := list.Add(ctx, client)
+	on, err := list.Add(ctx, client, func(ctx context.Context, ids []string) error {
+		return rt.foretell(ctx, e, "client_add_asked", by, ids)
+	})
 	if err != nil {
 		return directory.Client{}, rosterError(err)
 	}
 	rt.done(ctx, e, c, "client_added", on.ID, by)
 	return on, nil
+}
+
+// foretell writes down what is about to be done to clients. What cannot be written
+// down is not done.
+func (rt *Runtime) foretell(ctx context.Context, e *engine, what, by string, ids []string) error {
+	events, from := make([]audit.Event, len(ids)), session.CauseIn(ctx).From
+	for i, id := range ids {
+		events[i] = rt.named(audit.Event{What: what, Client: id, By: by, From: from})
+	}
+	return e.chain.AppendNew(ctx, events...)
 }
 
 // ChangeClient changes what is on file under client.ID, if that is still of

@@ -73,8 +73,11 @@ func (s *cabinet) Find(_ context.Context, q directory.Query) (found []directory.
 	return found, "", nil
 }
 
-func (s *cabinet) Add(_ context.Context, c directory.Client) (directory.Client, error) {
+func (s *cabinet) Add(ctx context.Context, c directory.Client, before directory.Before) (directory.Client, error) {
 	c.ID = cmp.Or(c.ID, fmt.Sprint("c-", len(s.on)))
+	if err := before(ctx, []string{c.ID}); err != nil {
+		return directory.Client{}, err
+	}
 	if s.was[c.ID] {
 		return directory.Client{}, directory.ErrDeleted
 	}

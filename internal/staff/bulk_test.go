@@ -14,7 +14,8 @@ import (
 	"github.com/portalgate/portalgate/internal/store"
 )
 
-// TestImport: a list is taken, or only tried, and nothing but a list is.
+// TestImport: a list is taken, or only tried, and nothing but a list is. Whoever has
+// taken one cannot say later that it was a try: the audit log tells the two apart.
 func TestImport(t *testing.T) {
 	for _, tc := range []struct {
 		query, kind string
@@ -37,6 +38,15 @@ func TestImport(t *testing.T) {
 		r.Header.Set("Content-Type", tc.kind)
 		if w := serve(s.desk(t), "desk", r); w.Code != tc.status || !strings.Contains(w.Body.String(), tc.says) || s.did() != tc.did {
 			t.Errorf("%s as %s: %d %s, did %q", tc.query, tc.kind, w.Code, w.Body, s.did())
+		}
+		want := "clients_import_asked"
+		if strings.HasPrefix(tc.query, "?dry_run") {
+			want = "clients_import_try_asked"
+		}
+		for _, ev := range s.noted {
+			if ev.What != want {
+				t.Errorf("%s is written down as %s", tc.query, ev.What)
+			}
 		}
 	}
 }

@@ -24,9 +24,10 @@ import (
 // route is one address of the desk, for one method.
 type route struct {
 	method, path string
-	// what is how a request is called in the audit log.
-	what  string
-	serve func(*visit)
+	// what is how a request is called in the audit log, and tried how one with
+	// dry_run is, which changes nothing; empty where there is no such.
+	what, tried string
+	serve       func(*visit)
 	// page reports that people ask for it, with a browser.
 	page bool
 }
@@ -42,7 +43,7 @@ func api() []route {
 		{method: "GET", path: at + "/openapi.json", what: "api_read", serve: (*visit).openAPI},
 		{method: "GET", path: at + "/clients", what: "clients_searched", serve: (*visit).listClients},
 		{method: "POST", path: at + "/clients", what: "client_add_asked", serve: (*visit).addClient},
-		{method: "POST", path: at + "/clients/import", what: "clients_import_asked", serve: (*visit).importClients},
+		{method: "POST", path: at + "/clients/import", what: "clients_import_asked", tried: "clients_import_try_asked", serve: (*visit).importClients},
 		{method: "GET", path: at + "/clients/export", what: "clients_export_asked", serve: (*visit).exportClients},
 		{method: "GET", path: one, what: "client_read", serve: about((*visit).getClient)},
 		{method: "PATCH", path: one, what: "client_change_asked", serve: (*visit).patchClient},

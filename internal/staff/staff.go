@@ -123,7 +123,11 @@ func (v *visit) do(rt route) {
 	if id := v.r.PathValue("id"); clientID.MatchString(id) {
 		v.w.client = id
 	}
-	err := v.Gate.Note(v.r.Context(), audit.Event{What: rt.what, Client: v.w.client, By: v.w.by, From: v.w.from})
+	what := rt.what
+	if rt.tried != "" && v.r.URL.Query().Has("dry_run") {
+		what = rt.tried
+	}
+	err := v.Gate.Note(v.r.Context(), audit.Event{What: what, Client: v.w.client, By: v.w.by, From: v.w.from})
 	if err != nil {
 		v.failed(fmt.Errorf("writing down who asks: %w (%w)", err, store.ErrUnknown))
 		return
@@ -135,7 +139,7 @@ func (v *visit) do(rt route) {
 	}
 	// That it was asked for is written down; that it was refused may be missing.
 	err = v.Gate.Note(v.r.Context(), audit.Event{
-		What: rt.what, Client: v.w.client, By: v.w.by, From: v.w.from, Outcome: cmp.Or(v.w.refused, "status-"+strconv.Itoa(v.w.status)),
+		What: what, Client: v.w.client, By: v.w.by, From: v.w.from, Outcome: cmp.Or(v.w.refused, "status-"+strconv.Itoa(v.w.status)),
 	})
 	if err != nil {
 		v.Log.Warn("writing down that the desk has refused something", zap.Error(err))

@@ -52,6 +52,7 @@ func Run(t *testing.T, h Harness) {
 	if _, ok := d.(directory.Bulk); ok {
 		t.Run("put", h.put)
 		t.Run("put, refused", h.putRefused)
+		t.Run("before", h.before)
 	}
 }
 
@@ -105,7 +106,7 @@ func (h Harness) cancelled(t *testing.T) {
 	if !ok {
 		return
 	}
-	if _, err := k.Add(ctx, Grace); !errors.Is(err, store.ErrUnknown) {
+	if _, err := k.Add(ctx, Grace, nil); !errors.Is(err, store.ErrUnknown) {
 		t.Errorf("Add = %v, want ErrUnknown", err)
 	}
 	wantOff(t, d, Grace)

@@ -4,6 +4,7 @@
 package directorytest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -31,7 +32,7 @@ func (h Harness) beside(t *testing.T, k directory.Keeper) directory.Keeper {
 func (h Harness) add(t *testing.T) {
 	k := h.keeper(t, Ada)
 	other := h.beside(t, k)
-	got, err := k.Add(t.Context(), Grace)
+	got, err := k.Add(t.Context(), Grace, nil)
 	if err != nil || plain(got) != plain(Grace) || got.Version != 1 || got.Created.IsZero() {
 		t.Fatalf("Add = %+v, %v", got, err)
 	}
@@ -43,7 +44,7 @@ func (h Harness) add(t *testing.T) {
 
 	nameless := Zoe
 	nameless.ID = ""
-	got, err = other.Add(t.Context(), nameless)
+	got, err = other.Add(t.Context(), nameless, nil)
 	if err != nil || !directory.IsID(got.ID) || len(got.ID) < 20 {
 		t.Fatalf("Add without an id = %+v, %v", got, err)
 	}
@@ -61,18 +62,18 @@ func (h Harness) add(t *testing.T) {
 		c := fine
 		spoil(&c)
 		var invalid *directory.Invalid
-		if _, err := k.Add(t.Context(), c); !errors.As(err, &invalid) || invalid.Field != field || invalid.Text == "" {
+		if _, err := k.Add(t.Context(), c, nil); !errors.As(err, &invalid) || invalid.Field != field || invalid.Text == "" {
 			t.Errorf("Add(%+v) = %v, want the %s to be invalid", c, err, field)
 		}
 	}
 	var invalid *directory.Invalid
-	if _, err := k.Add(t.Context(), directory.Client{ID: Ada.ID, Email: "new@example.com"}); !errors.As(err, &invalid) || invalid.Field != "id" {
+	if _, err := k.Add(t.Context(), directory.Client{ID: Ada.ID, Email: "new@example.com"}, nil); !errors.As(err, &invalid) || invalid.Field != "id" {
 		t.Errorf("Add with the id of somebody else = %v", err)
 	}
 	wantOn(t, k, Ada)
 	wantOff(t, k, fine)
 	// What was refused is in nobody's way.
-	if _, err := k.Add(t.Context(), directory.Client{ID: "y", Email: "new@example.com"}); err != nil {
+	if _, err := k.Add(t.Context(), directory.Client{ID: "y", Email: "new@example.com"}, nil); err != nil {
 		t.Errorf("Add with an address that was refused with another id: %v", err)
 	}
 }
@@ -109,7 +110,7 @@ func (h Harness) change(t *testing.T) {
 		t.Errorf("Change to no address = %v", err)
 	}
 	// The address that was given up is free, and may be taken back.
-	if _, err := other.Add(t.Context(), directory.Client{ID: "new", Email: "ADA@example.com"}); err != nil {
+	if _, err := other.Add(t.Context(), directory.Client{ID: "new", Email: "ADA@example.com"}, nil); err != nil {
 		t.Errorf("Add with an address that was given up: %v", err)
 	}
 	cased := got
@@ -138,13 +139,13 @@ func (h Harness) remove(t *testing.T) {
 	}
 	// The id is never given again: records, and the upstream, know it as somebody.
 	for _, k := range []directory.Keeper{k, other} {
-		if _, err := k.Add(t.Context(), Ada); !errors.Is(err, directory.ErrDeleted) {
+		if _, err := k.Add(t.Context(), Ada, nil); !errors.Is(err, directory.ErrDeleted) {
 			t.Errorf("Add under the id of who was removed = %v, want ErrDeleted", err)
 		}
 	}
 	again := Ada
 	again.ID = ""
-	got, err := other.Add(t.Context(), again)
+	got, err := other.Add(t.Context(), again, nil)
 	if err != nil || got.ID == Ada.ID {
 		t.Fatalf("Add of the address of who was removed = %+v, %v", got, err)
 	}
@@ -159,7 +160,7 @@ func (h Harness) oneAddress(t *testing.T) {
 	k := h.keeper(t, Ada, Grace)
 	var taken *directory.Taken
 	for _, id := range []string{"", "c-new"} {
-		_, err := k.Add(t.Context(), directory.Client{ID: id, Email: "ADA@example.COM"})
+		_, err := k.Add(t.Context(), directory.Client{ID: id, Email: "ADA@example.COM"}, nil)
 		if !errors.As(err, &taken) || plain(taken.By) != plain(Ada) {
 			t.Errorf("Add with an address on file = %v, want it to be taken", err)
 		}
@@ -204,11 +205,11 @@ func (h Harness) atOnce(t *testing.T) {
 		return is || errors.Is(err, store.ErrUnknown)
 	}
 	race("adding one address", taken, func(k directory.Keeper, i int) error {
-		_, err := k.Add(t.Context(), directory.Client{ID: fmt.Sprint("a-", i), Email: "one@example.com"})
+		_, err := k.Add(t.Context(), directory.Client{ID: fmt.Sprint("a-", i), Email: "one@example.com"}, nil)
 		return err
 	})
 	race("adding one address, without ids", taken, func(k directory.Keeper, i int) error {
-		_, err := k.Add(t.Context(), directory.Client{Name: fmt.Sprint(i), Email: "two@example.com"})
+		_, err := k.Add(t.Context(), directory.Client{Name: fmt.Sprint(i), Email: "two@example.com"}, nil)
 		return err
 	})
 	grace := wantOn(t, k, Grace)
@@ -240,7 +241,7 @@ func (h Harness) put(t *testing.T) {
 	for i := range 300 {
 		all = append(all, directory.Client{ID: fmt.Sprint("many-", i), Email: fmt.Sprintf("many%d@example.com", i), Access: true})
 	}
-	if err := k.Put(t.Context(), append(all, ada, Grace, nameless)); err != nil {
+	if err := k.Put(t.Context(), append(all, ada, Grace, nameless), nil); err != nil {
 		t.Fatalf("Put: %v", err)
 	}
 	for _, c := range append(all, ada, Grace) {
@@ -257,7 +258,7 @@ func (h Harness) put(t *testing.T) {
 		t.Fatalf("All = %d clients, %v", len(on), err)
 	}
 	// Once more changes nothing.
-	if err := k.Put(t.Context(), on); err != nil {
+	if err := k.Put(t.Context(), on, nil); err != nil {
 		t.Errorf("Put of what is on file: %v", err)
 	}
 	same, _, err := h.beside(t, k).(directory.Bulk).All(t.Context())
@@ -297,12 +298,59 @@ func (h Harness) putRefused(t *testing.T) {
 		"an address":       {directory.Client{ID: "x", Email: "ADA@example.com"}, func(err error) bool { return errors.As(err, &taken) && taken.By.ID == Ada.ID }},
 		"without an id":    {directory.Client{Email: "ADA@example.com"}, func(err error) bool { return errors.As(err, &taken) && taken.By.ID == Ada.ID }},
 	} {
-		if err := k.Put(t.Context(), []directory.Client{tc.c}); !tc.is(err) {
+		if err := k.Put(t.Context(), []directory.Client{tc.c}, nil); !tc.is(err) {
 			t.Errorf("Put of %s = %v", name, err)
 		}
 	}
 	wantOn(t, k, Ada)
 	if all, _, err := k.All(t.Context()); err != nil || len(all) != 1 {
 		t.Errorf("on file are %+v, %v", all, err)
+	}
+}
+
+// before: who is put on file can be written down by the id before it is done, also
+// where the id is random, and what cannot be written down is not done.
+func (h Harness) before(t *testing.T) {
+	k := h.keeper(t, Ada).(directory.Bulk)
+	ada := wantOn(t, k, Ada)
+	ada.Name = "Ada King"
+	nameless := Zoe
+	nameless.ID = ""
+	for name, do := range map[string]func(directory.Before) error{
+		"Add": func(b directory.Before) error {
+			_, err := k.Add(t.Context(), nameless, b)
+			return err
+		},
+		"Put": func(b directory.Before) error {
+			return k.Put(t.Context(), []directory.Client{ada, nameless}, b)
+		},
+	} {
+		refused := errors.New("not written down")
+		if err := do(func(context.Context, []string) error { return refused }); !errors.Is(err, refused) {
+			t.Errorf("%s that cannot be written down = %v", name, err)
+		}
+		wantOn(t, k, Ada)
+		if on, err := k.ByAddress(t.Context(), parse(t, Zoe.Email)); !errors.Is(err, directory.ErrNotFound) {
+			t.Errorf("%s that was not written down: %+v, %v", name, on, err)
+		}
+		var told []string
+		if err := do(func(ctx context.Context, ids []string) error {
+			told = append(told, ids...)
+			for _, id := range ids {
+				if on, err := k.ByID(ctx, id); !errors.Is(err, directory.ErrNotFound) {
+					t.Errorf("%s is on file before that was written down: %+v, %v", id, on, err)
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatalf("%s = %v", name, err)
+		}
+		on, err := k.ByAddress(t.Context(), parse(t, Zoe.Email))
+		if err != nil || len(told) != 1 || told[0] != on.ID {
+			t.Errorf("%s: written down is %q, on file %q, %v", name, told, on.ID, err)
+		}
+		if err := k.Remove(t.Context(), on.ID, on.Version); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

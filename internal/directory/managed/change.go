@@ -33,7 +33,7 @@ func checked(c directory.Client) (directory.Client, address.Address, error) {
 }
 
 // Add implements directory.Keeper.
-func (m *Directory) Add(ctx context.Context, c directory.Client) (directory.Client, error) {
+func (m *Directory) Add(ctx context.Context, c directory.Client, before directory.Before) (directory.Client, error) {
 	p, err := m.place()
 	if err != nil {
 		return directory.Client{}, err
@@ -57,6 +57,14 @@ func (m *Directory) Add(ctx context.Context, c directory.Client) (directory.Clie
 	}
 	random := c.ID == ""
 	c.ID, c.Version = got.ID, 1
+	if before != nil {
+		if err := before(ctx, []string{c.ID}); err != nil {
+			if got.fresh {
+				m.release(ctx, p, got)
+			}
+			return directory.Client{}, err
+		}
+	}
 	err = m.change(ctx, p, p.drawerOf(c.ID), func(now time.Time, d *drawer) error {
 		c.Created = now.Truncate(time.Second).UTC()
 		if other, on := d.client(c.ID); on && random {

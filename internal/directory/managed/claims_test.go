@@ -81,44 +81,44 @@ func TestClaimOfWhoDied(t *testing.T) {
 	ada := directory.Client{ID: "c-ada", Email: "ada@example.com"}
 	t.Run("the same id", func(t *testing.T) {
 		c := newCrash(t)
-		if _, err := c.after(t, 1).Add(t.Context(), ada); !errors.Is(err, store.ErrUnknown) {
+		if _, err := c.after(t, 1).Add(t.Context(), ada, nil); !errors.Is(err, store.ErrUnknown) {
 			t.Fatalf("Add = %v", err)
 		}
-		if _, err := c.second.Add(t.Context(), ada); err != nil {
+		if _, err := c.second.Add(t.Context(), ada, nil); err != nil {
 			t.Errorf("Add, again: %v", err)
 		}
 	})
 	t.Run("no id", func(t *testing.T) {
 		c := newCrash(t)
 		nameless := directory.Client{Email: ada.Email}
-		if _, err := c.after(t, 1).Add(t.Context(), nameless); !errors.Is(err, store.ErrUnknown) {
+		if _, err := c.after(t, 1).Add(t.Context(), nameless, nil); !errors.Is(err, store.ErrUnknown) {
 			t.Fatalf("Add = %v", err)
 		}
-		if _, err := c.second.Add(t.Context(), nameless); err != nil {
+		if _, err := c.second.Add(t.Context(), nameless, nil); err != nil {
 			t.Errorf("Add, again: %v", err)
 		}
 	})
 	t.Run("another id", func(t *testing.T) {
 		c := newCrash(t)
-		if _, err := c.after(t, 1).Add(t.Context(), ada); !errors.Is(err, store.ErrUnknown) {
+		if _, err := c.after(t, 1).Add(t.Context(), ada, nil); !errors.Is(err, store.ErrUnknown) {
 			t.Fatalf("Add = %v", err)
 		}
 		other := directory.Client{ID: "c-other", Email: ada.Email}
-		if _, err := c.second.Add(t.Context(), other); !errors.Is(err, errBusy) {
+		if _, err := c.second.Add(t.Context(), other, nil); !errors.Is(err, errBusy) {
 			t.Errorf("Add at once = %v", err)
 		}
 		c.now = c.now.Add(claimLife)
-		if _, err := c.second.Add(t.Context(), other); !errors.Is(err, errBusy) {
+		if _, err := c.second.Add(t.Context(), other, nil); !errors.Is(err, errBusy) {
 			t.Errorf("Add in time = %v", err)
 		}
 		c.now = c.now.Add(time.Millisecond)
-		if _, err := c.second.Add(t.Context(), other); err != nil {
+		if _, err := c.second.Add(t.Context(), other, nil); err != nil {
 			t.Errorf("Add after that = %v", err)
 		}
 	})
 	t.Run("a move", func(t *testing.T) {
 		c := newCrash(t)
-		on, err := c.second.Add(t.Context(), ada)
+		on, err := c.second.Add(t.Context(), ada, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,20 +134,20 @@ func TestClaimOfWhoDied(t *testing.T) {
 		want(t, c.second, ada.Email, "")
 		want(t, c.second, on.Email, ada.ID)
 		c.now = c.now.Add(claimLife + time.Second)
-		if _, err := c.second.Add(t.Context(), directory.Client{ID: "c-other", Email: ada.Email}); err != nil {
+		if _, err := c.second.Add(t.Context(), directory.Client{ID: "c-other", Email: ada.Email}, nil); err != nil {
 			t.Errorf("Add with the address that was given up: %v", err)
 		}
 	})
 	t.Run("a removal", func(t *testing.T) {
 		c := newCrash(t)
-		on, err := c.second.Add(t.Context(), ada)
+		on, err := c.second.Add(t.Context(), ada, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := c.after(t, 1).Remove(t.Context(), ada.ID, on.Version); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := c.second.Add(t.Context(), directory.Client{Email: ada.Email}); err != nil || got.ID == ada.ID {
+		if got, err := c.second.Add(t.Context(), directory.Client{Email: ada.Email}, nil); err != nil || got.ID == ada.ID {
 			t.Errorf("Add = %+v, %v", got, err)
 		}
 	})
@@ -158,7 +158,7 @@ func TestClaimOfWhoDied(t *testing.T) {
 func TestLateWrite(t *testing.T) {
 	c := newCrash(t)
 	slow := c.open(t, &pausing{Store: c.store, before: "main/clients/", pause: func() { c.now = c.now.Add(writeTime + time.Second) }})
-	if got, err := slow.Add(t.Context(), directory.Client{ID: "c-1", Email: "one@example.com"}); !errors.Is(err, errLate) {
+	if got, err := slow.Add(t.Context(), directory.Client{ID: "c-1", Email: "one@example.com"}, nil); !errors.Is(err, errLate) {
 		t.Errorf("Add = %+v, %v", got, err)
 	}
 	want(t, c.second, "one@example.com", "")
@@ -196,7 +196,7 @@ func want(t *testing.T, m *Directory, mail, id string) {
 // client. The next change of the client, and the same import again, make it good.
 func TestLostClaim(t *testing.T) {
 	c := newCrash(t)
-	on, err := c.second.Add(t.Context(), directory.Client{ID: "c-1", Email: "one@example.com"})
+	on, err := c.second.Add(t.Context(), directory.Client{ID: "c-1", Email: "one@example.com"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func TestLostClaim(t *testing.T) {
 	}
 	want(t, c.second, on.Email, on.ID)
 	lose()
-	if err := c.second.Put(t.Context(), []directory.Client{on}); err != nil {
+	if err := c.second.Put(t.Context(), []directory.Client{on}, nil); err != nil {
 		t.Fatal(err)
 	}
 	want(t, c.second, on.Email, on.ID)
@@ -235,7 +235,7 @@ func TestPutIsFinishedByDoingItAgain(t *testing.T) {
 	}
 	for died := int64(0); ; died += 7 {
 		c := newCrash(t)
-		first := c.after(t, died).Put(t.Context(), clients)
+		first := c.after(t, died).Put(t.Context(), clients, nil)
 		if first != nil && !errors.Is(first, store.ErrUnknown) {
 			t.Fatalf("after %d writes: %v", died, first)
 		}
@@ -253,7 +253,7 @@ func TestPutIsFinishedByDoingItAgain(t *testing.T) {
 				again[i] = on[c.Email]
 			}
 		}
-		if err := c.second.Put(t.Context(), again); err != nil {
+		if err := c.second.Put(t.Context(), again, nil); err != nil {
 			t.Fatalf("again, after %d writes: %v", died, err)
 		}
 		all, _, err = c.second.All(t.Context())

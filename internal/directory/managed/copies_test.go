@@ -27,11 +27,11 @@ func TestS01_OutageIsUnknown(t *testing.T) {
 		_, calls["ByID"] = m.ByID(t.Context(), "c-1")
 		_, calls["ByAddress"] = m.ByAddress(t.Context(), a)
 		_, _, calls["Find"] = m.Find(t.Context(), directory.Query{})
-		_, calls["Add"] = m.Add(t.Context(), directory.Client{Email: ada.Email})
+		_, calls["Add"] = m.Add(t.Context(), directory.Client{Email: ada.Email}, nil)
 		_, calls["Change"] = m.Change(t.Context(), ada)
 		calls["Remove"] = m.Remove(t.Context(), "c-1", 1)
 		_, _, calls["All"] = m.All(t.Context())
-		calls["Put"] = m.Put(t.Context(), []directory.Client{ada})
+		calls["Put"] = m.Put(t.Context(), []directory.Client{ada}, nil)
 		for name, err := range calls {
 			if !errors.Is(err, store.ErrUnknown) {
 				t.Errorf("%s = %v, want ErrUnknown", name, err)
@@ -43,7 +43,7 @@ func TestS01_OutageIsUnknown(t *testing.T) {
 // What another gate changes holds here after five seconds, even if nobody told.
 func TestCopiesGrowOld(t *testing.T) {
 	c := newCrash(t)
-	on, err := c.second.Add(t.Context(), directory.Client{ID: "c-1", Email: "one@example.com", Access: true})
+	on, err := c.second.Add(t.Context(), directory.Client{ID: "c-1", Email: "one@example.com", Access: true}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func mustPlace(t *testing.T, m *Directory) *place {
 // Two gates on one store never meet.
 func TestGatesAreApart(t *testing.T) {
 	c := newCrash(t)
-	if _, err := c.second.Add(t.Context(), directory.Client{ID: "c-1", Email: "one@example.com"}); err != nil {
+	if _, err := c.second.Add(t.Context(), directory.Client{ID: "c-1", Email: "one@example.com"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	other := New("staff")
@@ -120,7 +120,7 @@ func TestGatesAreApart(t *testing.T) {
 	if all, _, err := other.All(t.Context()); err != nil || len(all) > 0 {
 		t.Errorf("another gate has %+v on file, %v", all, err)
 	}
-	if _, err := other.Add(t.Context(), directory.Client{ID: "c-1", Email: "one@example.com"}); err != nil {
+	if _, err := other.Add(t.Context(), directory.Client{ID: "c-1", Email: "one@example.com"}, nil); err != nil {
 		t.Errorf("Add at another gate: %v", err)
 	}
 }
@@ -128,7 +128,7 @@ func TestGatesAreApart(t *testing.T) {
 // Of somebody who was removed the id stays, and nothing else.
 func TestNothingStaysOfTheRemoved(t *testing.T) {
 	c := newCrash(t)
-	on, err := c.second.Add(t.Context(), directory.Client{ID: "c-1", Email: "one@example.com", Name: "Ada", Phone: "+1 555 0100"})
+	on, err := c.second.Add(t.Context(), directory.Client{ID: "c-1", Email: "one@example.com", Name: "Ada", Phone: "+1 555 0100"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

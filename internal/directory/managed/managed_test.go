@@ -72,7 +72,7 @@ func on(t testing.TB, b store.Backend, clients ...directory.Client) house {
 		t.Cleanup(func() { cancel(); watching.Wait() })
 	}
 	for _, c := range clients {
-		if _, err := m.Add(t.Context(), c); err != nil {
+		if _, err := m.Add(t.Context(), c, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -122,7 +122,7 @@ func BenchmarkByID(b *testing.B) {
 	for i := range clients {
 		clients[i] = directory.Client{ID: fmt.Sprintf("c-%06d", i), Email: fmt.Sprintf("mail%d@example.com", i), Name: "Ada Lovelace"}
 	}
-	if err := m.Put(b.Context(), clients); err != nil {
+	if err := m.Put(b.Context(), clients, nil); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()

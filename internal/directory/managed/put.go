@@ -30,7 +30,7 @@ type one struct {
 }
 
 // Put implements directory.Bulk. It writes each drawer once, the claims first.
-func (m *Directory) Put(ctx context.Context, clients []directory.Client) error {
+func (m *Directory) Put(ctx context.Context, clients []directory.Client, before directory.Before) error {
 	p, err := m.place()
 	if err != nil {
 		return err
@@ -52,6 +52,11 @@ func (m *Directory) Put(ctx context.Context, clients []directory.Client) error {
 	})
 	if err != nil {
 		return err
+	}
+	if added := newIDs(batch); before != nil && len(added) > 0 {
+		if err := before(ctx, added); err != nil {
+			return err
+		}
 	}
 	puts := group(batch, func(o *one) int { return p.drawerOf(o.ID) })
 	err = each(ctx, slices.Collect(maps.Keys(puts)), func(ctx context.Context, i int) error {
@@ -93,6 +98,16 @@ func (m *Directory) prepare(ctx context.Context, p *place, all *[drawers]*drawer
 		o.gives, err = m.held(ctx, p, before)
 	}
 	return o, err
+}
+
+// newIDs are the ids of those who are put on file and were not.
+func newIDs(batch []*one) (ids []string) {
+	for _, o := range batch {
+		if o.version == 0 {
+			ids = append(ids, o.ID)
+		}
+	}
+	return ids
 }
 
 func group(batch []*one, by func(*one) int) map[int][]*one {
