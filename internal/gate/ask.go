@@ -216,6 +216,11 @@ type letter struct {
 	Moved    bool        `json:"m,omitempty"`
 	// Unlinked is the method whose account was taken away.
 	Unlinked string `json:"k,omitempty"`
+	// Left is of a Moved one to the address that was the client's and nobody else's: it
+	// goes there whatever is done next. Consents is that it may go to who is off file
+	// by then.
+	Left     bool `json:"b,omitempty"`
+	Consents bool `json:"e,omitempty"`
 	// Withdrawn is of a notice, to Address, that access is.
 	Withdrawn bool `json:"d,omitempty"`
 }

@@ -171,10 +171,7 @@ func TestRoundTripsOfASignIn(t *testing.T) {
 	// What is under way ends before the worker looks at the empty queue again.
 	count := func() int64 {
 		idle := s.idle.Load()
-		select {
-		case w.rt.eng.Load().wake <- struct{}{}:
-		default:
-		}
+		w.wake()
 		redistest.Await(t, "the worker has looked", func() bool { return s.idle.Load() > idle })
 		return s.Stats().Trips - s.idle.Load()
 	}

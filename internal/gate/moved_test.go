@@ -10,6 +10,7 @@ import (
 
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/address"
+	"github.com/portalgate/portalgate/internal/directory"
 	"github.com/portalgate/portalgate/internal/oidctest"
 )
 
@@ -108,6 +109,77 @@ func TestMovedIsNobodyElses(t *testing.T) {
 	}
 }
 
+// TestMovedIsToldWhateverComesNext: somebody at the desk, or at a session of theirs,
+// moves a client's address to their own and, before the notice leaves, does what
+// would have nobody hear of it. The old mailbox hears of it, and of who wants no mail
+// the audit log says that nobody did.
+func TestMovedIsToldWhateverComesNext(t *testing.T) {
+	t.Parallel()
+	type step func(*testing.T, *world)
+	edit := func(f func(*directory.Client)) step {
+		return func(t *testing.T, w *world) {
+			c, err := w.conf.Clients.ByID(t.Context(), "c-ada")
+			if err != nil {
+				t.Fatal(err)
+			}
+			f(&c)
+			if _, err := w.rt.ChangeClient(t.Context(), c, "desk"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	moves := edit(func(c *directory.Client) { c.Email = "eve@example.net" })
+	off := edit(func(c *directory.Client) { c.Access = false })
+	on := edit(func(c *directory.Client) { c.Access = true })
+	silent := edit(func(c *directory.Client) { c.EmailOK = false })
+	dummy := func(t *testing.T, w *world) {
+		if _, err := w.rt.AddClient(t.Context(), directory.Client{Email: "ada@example.com", Name: "Made Up", Access: true}, "desk"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	removes := func(t *testing.T, w *world) {
+		if err := w.rt.RemoveClient(t.Context(), "c-ada", w.onFile("eve@example.net").Version, "desk"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, tc := range map[string]struct {
+		steps    []step
+		withheld bool
+	}{
+		"given to somebody made up": {steps: []step{moves, dummy}},
+		"access off":                {steps: []step{moves, off}},
+		"access off and on":         {steps: []step{off, moves, dummy, on}},
+		"access off meanwhile":      {steps: []step{off, moves, dummy}},
+		"off the list, given away":  {steps: []step{moves, removes, dummy}},
+		"consent withdrawn with it": {withheld: true, steps: []step{edit(func(c *directory.Client) { c.Email, c.EmailOK = "eve@example.net", false })}},
+		"consent withdrawn after":   {withheld: true, steps: []step{moves, silent, dummy}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, kept)
+			w.importing(sampleClients)
+			w.signIn("ada@example.com")
+			for _, do := range tc.steps {
+				do(t, w)
+			}
+			w.clock.advance(noticeLate)
+			w.told("ada@example.com")
+			moved := 0
+			for _, m := range w.rt.Outbox().Messages() {
+				if m.To == "ada@example.com" && strings.Contains(m.Text, "You cannot sign in with this address any more.") {
+					moved++
+				}
+			}
+			if want := map[bool]int{false: 1}[tc.withheld]; moved != want {
+				t.Errorf("%d notices of the move, want %d", moved, want)
+			}
+			if n := of(w.events(), "c-ada")["notice_withheld"]; (n > 0) != tc.withheld {
+				t.Errorf("%d events that nobody was told", n)
+			}
+		})
+	}
+}
+
 // Several gates read one list. Whichever sees a change first, each address is told
 // once.
 func TestMovedIsToldOnce(t *testing.T) {
@@ -115,10 +187,12 @@ func TestMovedIsToldOnce(t *testing.T) {
 	w := newWorld(t)
 	w.signIn("ada@example.com")
 	before := w.told("ada@example.com")
-	from, to := mustAddress(t, "ada@example.com"), mustAddress(t, "lovelace@example.com")
+	was := w.onFile("ada@example.com")
+	is := was
+	is.Email = "lovelace@example.com"
 	w.moves(strings.ReplaceAll(sampleClients, "ada@", "lovelace@"), "c-ada", "lovelace@example.com")
 	w.clock.advance(-movedWait + time.Second)
-	if err := w.rt.announceMoved(t.Context(), w.rt.eng.Load(), "c-ada", from, to); err != nil { // another gate
+	if err := w.rt.announceMoved(t.Context(), w.rt.eng.Load(), was, is); err != nil { // another gate
 		t.Fatal(err)
 	}
 	if queued := w.db.notices.Swap(2); queued != 4 { // of which two are there already

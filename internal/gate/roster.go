@@ -185,9 +185,7 @@ func (rt *Runtime) announceChange(ctx context.Context, e *engine, was, is direct
 	}
 	// Also of who has no access just now: taken away, moved and given back within
 	// seconds it would otherwise be told to nobody.
-	from, _ := address.Parse(was.Email)
-	to, _ := address.Parse(is.Email)
-	return rt.announceMoved(ctx, e, is.ID, from, to)
+	return rt.announceMoved(ctx, e, was, is)
 }
 
 // withdrawal returns what takes away what a change from was to is takes away; to

@@ -309,6 +309,7 @@ func (w *world) letters(email string, n int) []outbox.Entry {
 func (w *world) notices(email string, n int) []outbox.Entry {
 	w.t.Helper()
 	w.clock.advance(noticeWait)
+	w.wake()
 	return w.mails(email, n, func(m outbox.Entry) bool { return link(m) == "" })
 }
 
