@@ -14,6 +14,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,14 +80,18 @@ func afterAddress(ctx context.Context, p *plugins.Process, first providers.Ask, 
 	switch {
 	case !asks && declared != nil:
 		return []string{"It declares a form for after an address, but its first form does not ask for just one."}
+	case !asks && slices.ContainsFunc(first.Fields, func(f providers.Field) bool { return f.Kind == providers.Email }):
+		return yesOrNo(ctx, p, first, email, nil)
 	case !asks:
 		return nil
 	case declared == nil:
 		return []string{"Its first form asks for an address, but it does not declare the form that follows (after_address): anybody could tell who is on file."}
 	}
 	req := providers.Request{Fields: map[string]string{first.Fields[0].Name: email}, Phone: "+15550100", Language: "en"}
+	var step providers.Step
 	for _, again := range []string{"", ", the second time"} {
-		step, _, err := p.Continue(ctx, req)
+		var err error
+		step, _, err = p.Continue(ctx, req)
 		switch {
 		case err != nil:
 			found = append(found, fmt.Sprintf("It does not go on after the address %s%s: %v", email, again, err))
@@ -96,7 +101,26 @@ func afterAddress(ctx context.Context, p *plugins.Process, first providers.Ask, 
 			found = append(found, "The form after an address is not the one that it declares (after_address): anybody could tell who is on file.")
 		}
 	}
+	if len(found) == 0 {
+		found = yesOrNo(ctx, p, *declared, email, step.State)
+	}
 	return found
+}
+
+// yesOrNo checks that a wrong answer beside an address is denied: the gate believes
+// nothing else there, for it could not show it to a stranger.
+func yesOrNo(ctx context.Context, p *plugins.Process, ask providers.Ask, email string, state []byte) []string {
+	req := providers.Request{Fields: make(map[string]string), State: state, Language: "en"}
+	for _, f := range ask.Fields {
+		if req.Fields[f.Name] = "0"; f.Kind == providers.Email {
+			req.Fields[f.Name] = email
+		}
+	}
+	step, _, err := p.Continue(ctx, req)
+	if err == nil && (step.Ask != nil || step.Redirect != nil) {
+		return []string{"A wrong answer beside an address gets another form, or leads elsewhere, and no denial: anybody could tell who is on file, so the gate refuses it."}
+	}
+	return nil
 }
 
 // distinct drops repetitions.

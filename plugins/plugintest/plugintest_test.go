@@ -84,6 +84,9 @@ func (w wrong) Continue(ctx context.Context, req providers.Request) (providers.S
 		}
 		return step, nil, nil
 	}
+	if w == "asks again" && string(req.State) == "1" {
+		return providers.Step{Ask: next, State: req.State}, nil, nil
+	}
 	if w == "error for denial" {
 		return providers.Step{}, nil, errors.New("wrong code")
 	}
@@ -111,6 +114,7 @@ func TestProblems(t *testing.T) {
 		"no label":         "what the plugin says of itself: it has no label",
 		"undeclared":       "does not declare the form that follows (after_address)",
 		"another form":     "The form after an address is not the one that it declares",
+		"asks again":       "A wrong answer beside an address gets another form",
 		"long text":        "It does not begin a sign-in: the plugin's answer: the lead has 201 characters; at most 200 are shown",
 		"large state":      "a state of 2000 bytes; at most 1024 are kept",
 		"hangs":            "It does not go on after the address name@example.com: the plugin: DeadlineExceeded",
@@ -118,6 +122,7 @@ func TestProblems(t *testing.T) {
 		"key for text":     "a denial without a text; nobody could be told what is wrong",
 	} {
 		t.Run(how, func(t *testing.T) {
+			t.Parallel() // most of the time is waiting for a program's end
 			c := plugins.Command{Path: exe, Digest: digest, Args: []string{"be-a-plugin", how}}
 			found := Problems(t.Context(), c, "name@example.com", zap.NewNop())
 			switch {
