@@ -26,7 +26,9 @@ import (
 // What a typed address brings about there is done when our own answer has left,
 // and only if the address is on file. For any other the program is not called,
 // and from then on all refusals are the same page at the same time, whether the
-// address is on file, the program says no, says nonsense, or says nothing.
+// address is on file, the program says no, says nonsense, or says nothing. So
+// what proves it is asked for in one form: another one, or another place, could be
+// shown to those on file alone.
 
 // refusalSlack is how much longer than a call a refusal takes, for what the gate
 // has to do beside.
@@ -216,8 +218,9 @@ func (v *visit) takeAlike(m Method, f *flow, ask *providers.Ask, a answers) {
 	v.show(v.askPage(m, ask, v.known(f), a))
 }
 
-// asked asks the program about an attempt for an address, and reports whether
-// something came of it that was shown.
+// asked asks the program about an attempt for an address, and reports whether it
+// has said who it is, which was then shown. It may say yes or no, and nothing
+// else.
 func (v *visit) asked(ctx context.Context, m Method, f *flow, fields map[string]string) bool {
 	ctx, cancel := context.WithTimeout(ctx, m.within())
 	defer cancel()
@@ -240,14 +243,14 @@ func (v *visit) asked(ctx context.Context, m Method, f *flow, fields map[string]
 		}
 		state = p.State
 	}
-	req := m.request(fields, state, client)
-	req.Callback, req.Attempt = v.callbackURL(m), v.eng.keys.attempt(f, m.Name)
-	step, claim, err := m.Continue(ctx, req)
-	if err != nil {
-		if _, denied := errors.AsType[*providers.Denial](err); !denied {
-			v.Log.Error("a sign-in method does not go on", zap.String("method", m.Name), zap.Error(err))
-		}
-		return false
+	_, claim, err := m.Continue(ctx, m.request(fields, state, client))
+	switch _, denied := errors.AsType[*providers.Denial](err); {
+	case claim != nil && err == nil:
+		return v.accept(m, f, claim)
+	case err != nil && !denied:
+		v.Log.Error("a sign-in method does not go on", zap.String("method", m.Name), zap.Error(err))
+	case err == nil:
+		v.Log.Error("a sign-in method answers for an address with neither a claim nor a denial, and is not believed", zap.String("method", m.Name))
 	}
-	return v.follow(m, f, step, claim)
+	return false
 }

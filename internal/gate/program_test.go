@@ -6,7 +6,6 @@ package gate
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -188,139 +187,6 @@ func TestProgramByAddress(t *testing.T) {
 	}
 }
 
-// TestG04_WhoIsOnFile: whoever types an address is shown the same, byte for
-// byte and to the same moment, whether it is on file and whatever the program
-// makes of it: denials in its own words, other questions, other people's
-// addresses, and no answer at all. For one that is not on file it is not called.
-func TestG04_WhoIsOnFile(t *testing.T) {
-	for what, change := range map[string]func(*script){
-		"as it should": func(*script) {},
-		"it asks something else": func(s *script) {
-			s.Answer = func(providers.Request) (providers.Step, *providers.Claim, error) {
-				return providers.Step{Ask: typeCard}, nil, nil
-			}
-		},
-		"it is broken": func(s *script) {
-			s.Answer = func(providers.Request) (providers.Step, *providers.Claim, error) {
-				return providers.Step{}, nil, errors.New("on purpose")
-			}
-		},
-		"it lets in by the address alone": func(s *script) {
-			s.Answer = func(r providers.Request) (providers.Step, *providers.Claim, error) {
-				return providers.Step{}, adas("x"), nil
-			}
-		},
-		"it answers for another": func(s *script) {
-			was := s.Answer
-			s.Answer = func(r providers.Request) (providers.Step, *providers.Claim, error) {
-				if r.State == nil {
-					return was(r)
-				}
-				c := adas("x")
-				c.Email = "bob@example.com"
-				return providers.Step{}, c, nil
-			}
-		},
-		"it says nothing": func(s *script) {
-			was := s.Answer
-			s.Answer = func(r providers.Request) (providers.Step, *providers.Claim, error) {
-				if r.State == nil {
-					return was(r)
-				}
-				time.Sleep(s.Within()) // as long as the host lets it
-				return providers.Step{}, nil, context.DeadlineExceeded
-			}
-		},
-	} {
-		t.Run(what, func(t *testing.T) {
-			t.Parallel()
-			s := texts()
-			change(s)
-			w := withPhones(t, wide, programs("text", s))
-			var first [2]string
-			for i, email := range []string{"zed@example.com", "ada@example.com", "off@example.com"} {
-				c := w.wire("192.0.2." + string(rune('1'+i)))
-				p := c.browser.get("/sign-in/m/text")
-				f := p.form("/sign-in/m/text")
-				f.values.Set("email", email)
-				p, after := c.do("POST", f.action, f.values)
-				f = p.form("/sign-in/m/text")
-				f.values.Set("code", "1234")
-				began := time.Now()
-				p, refused := c.do("POST", f.action, f.values)
-				took := time.Since(began)
-				after, refused = masked(after, email), masked(refused, email)
-				if i == 0 {
-					first = [2]string{after, refused}
-					p.is(422).says("plugin.no")
-				}
-				if after != first[0] {
-					t.Errorf("%s: after the address\n%s\nand for a stranger\n%s", email, after, first[0])
-				}
-				if refused != first[1] {
-					t.Errorf("%s: refused\n%s\nand a stranger\n%s", email, refused, first[1])
-				}
-				if took < s.Within()+refusalSlack {
-					t.Errorf("%s: refused after %v, which is when the program has answered", email, took)
-				}
-			}
-			for _, r := range s.heard() {
-				if r.Fields["email"] != "ada@example.com" && r.State == nil {
-					t.Errorf("the program was asked about %q, which is not on file", r.Fields["email"])
-				}
-			}
-			if log := w.logs.String(); strings.Contains(log, "ada@") || strings.Contains(log, "zed@") {
-				t.Error("the log holds addresses")
-			}
-		})
-	}
-}
-
-// TestG04_WhoIsOnFileAtOnce is the same where an address is typed beside what
-// proves it: the program is not asked about strangers, and who is refused may try
-// again.
-func TestG04_WhoIsOnFileAtOnce(t *testing.T) {
-	s := texts()
-	s.First.Ask = &providers.Ask{Title: "Your words", Button: "Go in", Fields: []providers.Field{
-		{Name: "email", Kind: providers.Email, Label: "Your email address"}, {Name: "words", Kind: providers.Text, Label: "Your words"},
-	}}
-	s.Answer = func(r providers.Request) (providers.Step, *providers.Claim, error) {
-		if r.Fields["words"] == "right horse" {
-			return providers.Step{}, &providers.Claim{Subject: "1", Email: r.Fields["email"], EmailVerified: true}, nil
-		}
-		return providers.Step{}, nil, noSuch("Those are not your words.")
-	}
-	w := withPhones(t, wide, programs("words", s))
-	var first string
-	for i, email := range []string{"zed@example.com", "ada@example.com", "off@example.com"} {
-		c := w.wire("192.0.2." + string(rune('1'+i)))
-		f := c.browser.get("/sign-in/m/words").form("/sign-in/m/words")
-		f.values.Set("email", email)
-		f.values.Set("words", "wrong horse")
-		began := time.Now()
-		p, refused := c.do("POST", f.action, f.values)
-		p.is(422).says("plugin.no")
-		if took := time.Since(began); took < s.Within()+refusalSlack {
-			t.Errorf("%s: refused after %v", email, took)
-		}
-		if refused = masked(refused, email); first == "" {
-			first = refused
-		} else if refused != first {
-			t.Errorf("%s: refused\n%s\nand a stranger\n%s", email, refused, first)
-		}
-		f = p.form("/sign-in/m/words")
-		f.values.Set("words", "right horse")
-		if p, _ := c.do("POST", f.action, f.values); (p.status == http.StatusSeeOther) != (email == "ada@example.com") {
-			t.Errorf("%s: the right words: %d %s", email, p.status, p.text())
-		}
-	}
-	for _, r := range s.heard() {
-		if r.Fields["email"] != "ada@example.com" {
-			t.Errorf("the program was asked about %q, which is not on file", r.Fields["email"])
-		}
-	}
-}
-
 // TestProgramAway: what comes back from another place is taken to the program
 // that has sent the browser there, with its state.
 func TestProgramAway(t *testing.T) {
@@ -375,27 +241,6 @@ func TestG01_DownIsUnavailable(t *testing.T) {
 	if p := w.browser().get("/sign-in"); !p.has("Sign in with a text message") {
 		t.Errorf("it is back, and the page says %s", p.text())
 	}
-}
-
-// TestProgramGuesses: whoever guesses at what a program has sent has five tries,
-// with whatever cookies, and an address costs so many messages an hour.
-func TestProgramGuesses(t *testing.T) {
-	s := texts()
-	w := withPhones(t, programs("text", s))
-	b := w.browser()
-	f := b.by("text", "email", "ada@example.com").form("/sign-in/m/text")
-	old := b.copy()
-	for range 5 {
-		b.send(f, "code", "0000").is(422)
-	}
-	old.send(f, "code", "4711").is(http.StatusTooManyRequests)
-	for i := range 4 {
-		w.clock.advance(time.Minute)
-		w.browser().from("192.0.2."+string(rune('1'+i))).by("text", "email", "ada@example.com").is(200)
-	}
-	w.clock.advance(time.Minute)
-	w.browser().from("192.0.2.9").by("text", "email", "ada@example.com").is(http.StatusTooManyRequests)
-	w.browser().from("192.0.2.9").by("text", "email", "bob@example.com").is(200)
 }
 
 // TestProgramOnce: the same attempt opens one session, whatever is sent again.

@@ -284,13 +284,7 @@ func (v *visit) take(m Method, f *flow, ask *providers.Ask, a answers) {
 func (v *visit) follow(m Method, f *flow, step providers.Step, claim *providers.Claim) bool {
 	switch {
 	case claim != nil:
-		c := v.believe(m, f, claim)
-		if c == nil {
-			return false
-		}
-		f.Ask = nil
-		v.keep(m, f, c, nil)
-		return true
+		return v.accept(m, f, claim)
 	case step.Redirect != nil:
 		to := elsewhereURL(*step.Redirect)
 		if to == "" {
@@ -312,6 +306,18 @@ func (v *visit) follow(m Method, f *flow, step providers.Step, claim *providers.
 	}
 	v.Log.Error("a sign-in method says nothing that can be done", zap.String("method", m.Name))
 	return false
+}
+
+// accept keeps who a program says that this is, and reports whether it can be
+// believed.
+func (v *visit) accept(m Method, f *flow, claim *providers.Claim) bool {
+	c := v.believe(m, f, claim)
+	if c == nil {
+		return false
+	}
+	f.Ask = nil
+	v.keep(m, f, c, nil)
+	return true
 }
 
 // believe returns what is kept of who a method says that this is; nil if that
