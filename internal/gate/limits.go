@@ -36,26 +36,35 @@ func (c *Config) mailLimits(k *keys, to address.Address, peek bool) []limit.Ask 
 	}
 }
 
-// countAsk counts that a link was asked for. Limits about an address are kept
-// under a keyed hash of it, on file or not, so that they tell nothing. mailbox
-// reports that only the mailbox's own limits refused.
+// countAsk counts that a link was asked for. mailbox reports that only the
+// mailbox's own limits refused.
+func (v *visit) countAsk(ctx context.Context, f *flow, to address.Address, onFile bool) (d limit.Decision, mailbox bool, err error) {
+	k := &v.eng.keys
+	net := v.network()
+	return v.countAddress(ctx, onFile, []limit.Ask{
+		{Key: k.limitKey("ask-browser", f.Browser), Rate: perBrowser},
+		{Key: k.limitKey("ask-network", net), Rate: v.Limits.Requests},
+	}, []limit.Ask{
+		{Key: k.limitKey("unknown-browser", f.Browser), Rate: v.Limits.Unknown},
+		{Key: k.limitKey("unknown-network", net), Rate: unknownNetwork},
+	}, v.mailLimits(k, to, false))
+}
+
+// countAddress counts an address that was typed: asks are about who types it, wrong
+// about addresses that are not on file, and mails about this one. Limits about an
+// address are kept under a keyed hash of it, on file or not, so that they tell
+// nothing.
 //
 // In mode "conceal" every address counts, as one that may be wrong, and all in
 // one go; the mailbox's own limits come last, for what a stranger is refused
 // must not use them up. In mode "reveal" only one that is wrong does, and the mailbox's limits
 // are asked apart: an address on file is refused during the wait like any
 // other, and with the same wait.
-func (v *visit) countAsk(ctx context.Context, f *flow, to address.Address, onFile bool) (d limit.Decision, mailbox bool, err error) {
-	k := &v.eng.keys
-	net := v.network()
-	peek := v.Reveal && onFile
-	asks := []limit.Ask{
-		{Key: k.limitKey("ask-browser", f.Browser), Rate: perBrowser},
-		{Key: k.limitKey("ask-network", net), Rate: v.Limits.Requests},
-		{Key: k.limitKey("unknown-browser", f.Browser), Rate: v.Limits.Unknown, Peek: peek},
-		{Key: k.limitKey("unknown-network", net), Rate: unknownNetwork, Peek: peek},
+func (v *visit) countAddress(ctx context.Context, onFile bool, asks, wrong, mails []limit.Ask) (d limit.Decision, mailbox bool, err error) {
+	for _, a := range wrong {
+		a.Peek = v.Reveal && onFile
+		asks = append(asks, a)
 	}
-	mails := v.mailLimits(k, to, false)
 	if !v.Reveal {
 		d, err = v.eng.backend.Allow(ctx, append(asks, mails...))
 		return d, err == nil && !d.Allowed && slices.Min(d.Refused) >= len(asks), err

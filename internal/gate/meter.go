@@ -61,7 +61,8 @@ var mailFates = []mail.Fate{mail.Sent, mail.Delivered, mail.Delayed, mail.Bounce
 var limitNames = []string{
 	"ask-browser", "ask-network", "unknown-browser", "unknown-network", "mail-minute", "mail-hour", "mail-day",
 	"code", "code-browser", "code-network", "stop", "pin-guesser", "pin-browser", "pin-network", "staff-pin", "staff-mail", "away-network", "away-attempt", "back-network",
-	"step-browser", "step-network", "step-attempt", "step-guesser", "step-minute", "step-hour", "step-day",
+	"step-begin", "step-browser", "step-network", "step-unknown-browser", "step-unknown-network", "step-attempt", "step-guesser", "step-secret",
+	"step-minute", "step-hour", "step-day",
 }
 
 func newMeter(rt *Runtime) *meter {

@@ -24,9 +24,10 @@ type script struct {
 	Answer      func(providers.Request) (providers.Step, *providers.Claim, error)
 	Phone       bool
 
-	mu   sync.Mutex
-	told []providers.Request
-	down error
+	mu    sync.Mutex
+	begun int
+	told  []providers.Request
+	down  error
 }
 
 func (s *script) Describe() providers.Description {
@@ -39,6 +40,9 @@ func (s *script) Start(_ context.Context, r providers.Request) (providers.Step, 
 	if s.First.Redirect != nil {
 		s.note(r)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begun++
 	return s.First, nil
 }
 
@@ -125,6 +129,22 @@ func cards(claim *providers.Claim) *script {
 			}
 			c := *claim
 			return providers.Step{}, &c, nil
+		},
+	}
+}
+
+// words is a program that takes an address and some words at once.
+func words() *script {
+	return &script{
+		Description: providers.Description{Label: "your words"},
+		First: providers.Step{Ask: &providers.Ask{Title: "Your words", Button: "Go in", Fields: []providers.Field{
+			{Name: "email", Kind: providers.Email, Label: "Your email address"}, {Name: "words", Kind: providers.Text, Label: "Your words"},
+		}}},
+		Answer: func(r providers.Request) (providers.Step, *providers.Claim, error) {
+			if r.Fields["words"] == "right horse" {
+				return providers.Step{}, &providers.Claim{Subject: "1", Email: r.Fields["email"], EmailVerified: true}, nil
+			}
+			return providers.Step{}, nil, noSuch("Those are not your words.")
 		},
 	}
 }

@@ -133,16 +133,7 @@ func TestG04_WhoIsOnFile(t *testing.T) {
 // proves it: the program is not asked about strangers, and who is refused may try
 // again.
 func TestG04_WhoIsOnFileAtOnce(t *testing.T) {
-	s := texts()
-	s.First.Ask = &providers.Ask{Title: "Your words", Button: "Go in", Fields: []providers.Field{
-		{Name: "email", Kind: providers.Email, Label: "Your email address"}, {Name: "words", Kind: providers.Text, Label: "Your words"},
-	}}
-	s.Answer = func(r providers.Request) (providers.Step, *providers.Claim, error) {
-		if r.Fields["words"] == "right horse" {
-			return providers.Step{}, &providers.Claim{Subject: "1", Email: r.Fields["email"], EmailVerified: true}, nil
-		}
-		return providers.Step{}, nil, noSuch("Those are not your words.")
-	}
+	s := words()
 	w := withPhones(t, wide, programs("words", s))
 	var first string
 	for i, email := range []string{"zed@example.com", "ada@example.com", "off@example.com"} {

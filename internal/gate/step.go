@@ -22,24 +22,24 @@ import (
 // the browser's flow, sealed, with the question: an answer to another question
 // is not taken to it.
 
-// stepAttempt is how often one attempt may be answered.
-var stepAttempt = limit.Rate{Count: 5, Per: time.Hour}
+// stepAttempt is how often one attempt may be answered, and perSecret how often
+// what proves an address may be typed beside it, from all networks together. That
+// is counted for every address alike, and closes no other way in.
+var (
+	stepAttempt = limit.Rate{Count: 5, Per: time.Hour}
+	perSecret   = limit.Rate{Count: 20, Per: 24 * time.Hour}
+)
 
 // maxFlow is how large a flow may become; browsers take 4096 bytes with the name.
 const maxFlow = 3900
 
 // beginProgram shows a program's first form.
 func (v *visit) beginProgram(m Method) {
-	step, err := m.Start(v.r.Context(), providers.Request{Language: pageLanguage})
-	switch {
-	case m.Describe().Away:
-		v.startAway(m)
+	step, ok := v.first(m, v.back())
+	if !ok {
 		return
-	case err != nil || step.Ask == nil:
-		v.Log.Error("a sign-in method does not begin", zap.String("method", m.Name), zap.Error(err))
-		v.notNow(m, v.back())
-		return
-	case step.State == nil:
+	}
+	if step.State == nil {
 		v.show(v.askPage(m, step.Ask, v.jar.newest(v.w), answers{back: v.back()}))
 		return
 	}
@@ -48,6 +48,25 @@ func (v *visit) beginProgram(m Method) {
 		return
 	}
 	v.show(v.askPage(m, step.Ask, f, answers{back: f.Back}))
+}
+
+// first asks a program for its first form. It is counted before, for whoever has
+// that done without end keeps the program from everybody. Where there is no form,
+// that was said.
+func (v *visit) first(m Method, back string) (step providers.Step, ok bool) {
+	// Once to be shown and once to be answered.
+	often := limit.Rate{Count: 2 * v.Limits.Requests.Count, Per: v.Limits.Requests.Per}
+	d, err := v.eng.backend.Allow(v.r.Context(), []limit.Ask{{Key: v.eng.keys.limitKey("step-begin", v.network()), Rate: often}})
+	if !v.allowed(m, back, d, err) {
+		return step, false
+	}
+	step, err = m.Start(v.r.Context(), providers.Request{Language: pageLanguage})
+	if err != nil || step.Ask == nil {
+		v.Log.Error("a sign-in method does not begin", zap.String("method", m.Name), zap.Error(err))
+		v.notNow(m, back)
+		return step, false
+	}
+	return step, true
 }
 
 // hold gives the browser a flow that a program has written in, if it can hold
@@ -81,13 +100,12 @@ func (v *visit) step(m Method, p posted) {
 			under = f
 		}
 	}
-	ask := v.question(m, under)
-	if ask == nil {
-		v.notNow(m, safeReturn(p.Get("return_to"), v.Path))
-		return
-	}
 	a := answers{
 		back: safeReturn(p.Get("return_to"), v.Path), fields: map[string]string{}, shared: p.Get("shared") == "1",
+	}
+	ask := v.question(m, under, a.back)
+	if ask == nil {
+		return
 	}
 	for _, field := range ask.Fields {
 		if !p.foreign { // what another site filled in was not typed here
@@ -123,7 +141,7 @@ func (v *visit) step(m Method, p posted) {
 		v.takeAddress(m, p.flow, f, ask.Fields[0].Name, to)
 		return
 	}
-	if !v.countStep(m, p.flow, f) {
+	if !v.countStep(m, p.flow, f, to) {
 		return
 	}
 	if f.Email != "" {
@@ -133,20 +151,21 @@ func (v *visit) step(m Method, p posted) {
 	v.take(m, f, ask, a)
 }
 
-// question is the form that an answer is to; nil if there is none.
-func (v *visit) question(m Method, under *flow) *providers.Ask {
-	switch {
-	case under != nil && under.Ask != nil:
-		return under.Ask
-	case under != nil:
-		return m.Describe().AfterAddress
+// question is the form that an answer is to; nil if there is none, which was then
+// said.
+func (v *visit) question(m Method, under *flow, back string) *providers.Ask {
+	if under == nil {
+		step, _ := v.first(m, back)
+		return step.Ask
 	}
-	step, err := m.Start(v.r.Context(), providers.Request{Language: pageLanguage})
-	if err != nil || step.Ask == nil {
-		v.Log.Error("a sign-in method does not begin", zap.String("method", m.Name), zap.Error(err))
-		return nil
+	ask := under.Ask
+	if ask == nil {
+		ask = m.Describe().AfterAddress
 	}
-	return step.Ask
+	if ask == nil {
+		v.notNow(m, back)
+	}
+	return ask
 }
 
 // known is the flow of a form: f, if the browser has it already.
@@ -190,34 +209,31 @@ func (v *visit) takeAddress(m Method, from, f *flow, field string, to address.Ad
 		v.notNow(m, f.Back)
 		return
 	}
-	k := &v.eng.keys
-	d, err := v.eng.backend.Allow(ctx, []limit.Ask{
-		{Key: k.limitKey("step-browser", from.Browser), Rate: perBrowser},
-		{Key: k.limitKey("step-network", v.network()), Rate: v.Limits.Requests},
-		{Key: k.limitAddress("step-minute", to), Rate: mailMinute},
-		{Key: k.limitAddress("step-hour", to), Rate: mailHour},
-		{Key: k.limitAddress("step-day", to), Rate: v.Limits.Mails},
-	})
-	switch {
-	case err != nil:
-		v.unknown(err)
-		return
-	case !d.Allowed:
-		v.audit("method_refused", zap.String("method", m.Name), zap.String("because", "limit"))
-		v.wait(m, d.RetryAfter, f.Back)
-		return
-	}
+	onFile := true
 	if v.Reveal {
 		client, err := v.Clients.ByAddress(ctx, to)
 		if err != nil && !errors.Is(err, directory.ErrNotFound) {
 			v.unknown(err)
 			return
 		}
-		if err != nil || !client.Access {
-			v.audit("address_unknown")
-			v.show(v.unknownPage(to, f.Back))
-			return
-		}
+		onFile = err == nil && client.Access
+	}
+	k := &v.eng.keys
+	d, _, err := v.countAddress(ctx, onFile, v.stepLimits(from), []limit.Ask{
+		{Key: k.limitKey("step-unknown-browser", from.Browser), Rate: v.Limits.Unknown},
+		{Key: k.limitKey("step-unknown-network", v.network()), Rate: unknownNetwork},
+	}, []limit.Ask{
+		{Key: k.limitAddress("step-minute", to), Rate: mailMinute},
+		{Key: k.limitAddress("step-hour", to), Rate: mailHour},
+		{Key: k.limitAddress("step-day", to), Rate: v.Limits.Mails},
+	})
+	if !v.allowed(m, f.Back, d, err) {
+		return
+	}
+	if !onFile {
+		v.audit("address_unknown")
+		v.show(v.unknownPage(to, f.Back))
+		return
 	}
 	state := f.State
 	f.Steps, f.Ask, f.State = 1, nil, nil
@@ -230,30 +246,41 @@ func (v *visit) takeAddress(m Method, from, f *flow, field string, to address.Ad
 	v.prepare(m, f, field, to, state)
 }
 
-// countStep counts an answer before it is taken anywhere.
-func (v *visit) countStep(m Method, from, f *flow) bool {
-	k := &v.eng.keys
-	asks := []limit.Ask{
-		{Key: k.limitKey("step-browser", from.Browser), Rate: perBrowser},
-		{Key: k.limitKey("step-network", v.network()), Rate: v.Limits.Requests},
+// stepLimits are the limits of who answers a program.
+func (v *visit) stepLimits(from *flow) []limit.Ask {
+	return []limit.Ask{
+		{Key: v.eng.keys.limitKey("step-browser", from.Browser), Rate: perBrowser},
+		{Key: v.eng.keys.limitKey("step-network", v.network()), Rate: v.Limits.Requests},
 	}
-	switch {
-	case f.Steps > 0:
+}
+
+// countStep counts an answer before it is taken anywhere. to is the address that
+// was typed beside it, if one was. Its own limit comes last: see countAddress.
+func (v *visit) countStep(m Method, from, f *flow, to address.Address) bool {
+	k := &v.eng.keys
+	asks := v.stepLimits(from)
+	if f.Steps > 0 {
 		asks = append(asks, limit.Ask{Key: k.limitKey("step-attempt", f.id, string(f.Nonce)), Rate: stepAttempt})
-	case f.Email != "":
-		asks = append(asks, limit.Ask{Key: k.limitKey("step-guesser", v.network(), f.Email), Rate: perGuesser})
+	}
+	if to != (address.Address{}) {
+		asks = append(asks, limit.Ask{Key: k.limitKey("step-guesser", v.network(), to.Canonical()), Rate: perGuesser},
+			limit.Ask{Key: k.limitAddress("step-secret", to), Rate: perSecret})
 	}
 	d, err := v.eng.backend.Allow(v.r.Context(), asks)
+	return v.allowed(m, f.Back, d, err)
+}
+
+// allowed reports whether the limits of a program let a visit go on. If not, that
+// was said.
+func (v *visit) allowed(m Method, back string, d limit.Decision, err error) bool {
 	switch {
 	case err != nil:
 		v.unknown(err)
-		return false
 	case !d.Allowed:
 		v.audit("method_refused", zap.String("method", m.Name), zap.String("because", "limit"))
-		v.wait(m, d.RetryAfter, f.Back)
-		return false
+		v.wait(m, d.RetryAfter, back)
 	}
-	return true
+	return err == nil && d.Allowed
 }
 
 // take takes an answer to a program that has asked for no address.
