@@ -24,6 +24,7 @@ type counted struct {
 	held                                         atomic.Pointer[held]
 	health                                       atomic.Pointer[store.Health]
 	unfit                                        atomic.Pointer[error]
+	due                                          atomic.Int64 // when the last item that was given back is, in nanoseconds
 }
 
 // Check makes it a store that can be asked.
@@ -111,6 +112,11 @@ func (c *counted) Lease(ctx context.Context, lane store.Lane, max int, hold time
 		}
 	}
 	return items, err
+}
+
+func (c *counted) Retry(ctx context.Context, id string, due time.Time) error {
+	c.due.Store(due.UnixNano())
+	return c.Backend.Retry(ctx, id, due)
 }
 
 func (c *counted) Done(ctx context.Context, id string) error {

@@ -6,6 +6,7 @@ package gate
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/portalgate/portalgate/identity"
+	"github.com/portalgate/portalgate/internal/mail"
 	"github.com/portalgate/portalgate/internal/store"
 )
 
@@ -96,6 +98,39 @@ func TestS10_ClockAhead(t *testing.T) {
 		t.Error("signed in when the session is over by the store's clock as well")
 	}
 }
+
+// A gate's clock is half a minute behind the store's, by which items of the queue
+// are due. What is to be tried again after some seconds must not be due already:
+// all tries would be made at once, one after the other.
+func TestS10_TryAgainLater(t *testing.T) {
+	w := newWorld(t, wide, sender(refusing{}))
+	w.db.health.Store(&store.Health{Skew: 30 * time.Second, Common: 30 * time.Second})
+	e := w.rt.eng.Load()
+	w.rt.keepFit(t.Context(), e, w.db, map[string]bool{})
+	now := w.rt.now()
+	for _, tc := range []struct {
+		name string
+		l    letter
+	}{
+		{"a mail that is not taken", letter{Made: now.Unix(), Address: "ada@example.com", Life: 3600}},
+		{"a notice of a session that is not there yet", letter{Made: now.Unix(), Tag: e.records.Tag("c-ada"), Session: "none"}},
+	} {
+		data, err := json.Marshal(tc.l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.db.due.Store(0)
+		w.rt.work(t.Context(), e, store.Item{ID: itemID(), Data: data, Tries: 1, Expires: now.Add(time.Hour)})
+		if due := time.Unix(0, w.db.due.Load()); !due.After(w.rt.now()) {
+			t.Errorf("%s: due %v by the store's clock", tc.name, due.Sub(w.rt.now()))
+		}
+	}
+}
+
+// refusing is a mail server that takes nothing.
+type refusing struct{}
+
+func (refusing) Send(context.Context, mail.Message) (string, error) { return "", errors.New("away") }
 
 // The store is emptied while gates run, and another with a secret of its own is
 // the first to come back to it. What the one writes the other cannot read, so the

@@ -126,34 +126,35 @@ func take(ctx context.Context, free chan struct{}) (n int) {
 	}
 }
 
-// work sends one mail, or gives the item back for another try.
+// work sends one mail, or gives the item back for another try, which is due by the
+// store's clock: by one that is behind, all tries would be made at once.
 func (rt *Runtime) work(running context.Context, e *engine, it store.Item) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(running), workTime)
 	defer cancel()
 	defer context.AfterFunc(running, func() { time.AfterFunc(closeTime, cancel) })()
 	c := rt.conf.Load()
-	result, err := e.send(ctx, c, it, rt.o.Now())
+	result, err := e.send(ctx, c, it, rt.now())
 	closed := running.Err() != nil && ctx.Err() != nil
 	var refusal *mail.Refusal
 	switch {
 	case errors.Is(err, errEarly):
-		err = e.backend.Retry(ctx, it.ID, rt.o.Now().Add(noticeWait))
+		err = e.backend.Retry(ctx, it.ID, rt.now().Add(noticeWait))
 	case closed: // it stays leased, and is sent after the restart
 	case err != nil:
 		var u unsent
 		if errors.As(err, &u) {
-			rt.mailServer.tell(c, rt.o.Now(), u.error)
+			rt.mailServer.tell(c, rt.now(), u.error)
 		} else if errors.As(err, &refusal) {
-			rt.mailServer.tell(c, rt.o.Now(), nil)
+			rt.mailServer.tell(c, rt.now(), nil)
 			c.Log.Warn("a mail was not taken yet", zap.String("what", result.what), zap.String("client", result.client), zap.Int("try", it.Tries), zap.Error(err))
 		} else {
 			c.Log.Error("sending mail", zap.String("what", result.what), zap.Int("try", it.Tries), zap.Error(err))
 		}
 		rt.meter.retried(result)
-		err = e.backend.Retry(ctx, it.ID, rt.o.Now().Add(backOff(it.Tries)))
+		err = e.backend.Retry(ctx, it.ID, rt.now().Add(backOff(it.Tries)))
 	default:
 		if result.fate != "" && result.fate != mail.Withheld && result.client != "" {
-			rt.mailServer.tell(c, rt.o.Now(), nil)
+			rt.mailServer.tell(c, rt.now(), nil)
 		}
 		rt.finished(c, result)
 		ev := audit.Event{What: result.what + "_" + string(result.fate), Client: result.client, Note: result.reason}
