@@ -143,7 +143,8 @@ func (rt *Runtime) Use(c *Config) (undo func(), err error) {
 
 // open returns the engine, opening the store if need be. Whoever comes while
 // it is being opened waits for what comes of that; while it cannot be, it is
-// tried once a second, not once a request.
+// tried once a second, not once a request. Nothing is opened before there is a
+// configuration: its workers would have nothing to go by.
 func (rt *Runtime) open(ctx context.Context) (*engine, error) {
 	if e := rt.eng.Load(); e != nil {
 		return e, nil
@@ -160,7 +161,7 @@ func (rt *Runtime) open(ctx context.Context) (*engine, error) {
 	switch e := rt.eng.Load(); {
 	case e != nil:
 		return e, nil
-	case closed:
+	case closed, rt.conf.Load() == nil:
 		return nil, errClosed
 	case time.Now().Before(rt.retryAt):
 		return nil, rt.err

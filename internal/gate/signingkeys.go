@@ -63,8 +63,8 @@ func (rt *Runtime) ServeKeys(w http.ResponseWriter, r *http.Request) {
 		e.ring.ServeKeys(w, r)
 		return
 	}
-	if !errors.Is(err, context.Canceled) {
-		rt.conf.Load().Log.Error("cannot publish the signing keys", zap.Error(err))
+	if c := rt.conf.Load(); c != nil && !errors.Is(err, context.Canceled) {
+		c.Log.Error("cannot publish the signing keys", zap.Error(err))
 	}
 	w.Header().Set("Retry-After", "2")
 	reply.Problem(w, r, http.StatusServiceUnavailable, "unavailable", "The gate's keys cannot be had. Try again.", nil)

@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/portalgate/portalgate/internal/address"
 	"github.com/portalgate/portalgate/internal/assertion"
 	"github.com/portalgate/portalgate/internal/store"
 )
@@ -141,5 +143,34 @@ func TestJ08_ServeKeys(t *testing.T) {
 	}
 	if !strings.Contains(w.logs.String(), "cannot publish the signing keys") {
 		t.Error("the log does not say why")
+	}
+}
+
+// A server answers before the gate has begun, which is the case for a moment where
+// the keys are all that it serves of it. A worker without a configuration would
+// end the process with the first mail.
+func TestServeKeysBeforeTheBeginning(t *testing.T) {
+	w := newWorld(t)
+	w.rt.Close()
+	w.rt = NewRuntime(Options{
+		Gate: "main", Now: w.clock.now, Open: func(context.Context) (store.Backend, error) { return w.bolt() },
+		Secret: func(context.Context) ([]byte, error) { return []byte(worldSecret), nil },
+	})
+	ask := func() int {
+		rec := httptest.NewRecorder()
+		w.rt.ServeKeys(rec, httptest.NewRequest("GET", "/", nil))
+		return rec.Code
+	}
+	if got := ask(); got != 503 || w.rt.eng.Load() != nil {
+		t.Errorf("before: %d, and workers run: %t", got, w.rt.eng.Load() != nil)
+	}
+	if _, _, err := w.rt.TryMail(t.Context(), address.Address{}); !errors.Is(err, store.ErrUnknown) {
+		t.Errorf("trying the mail: %v", err)
+	}
+	if _, err := w.rt.Use(w.conf); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(); got != 200 {
+		t.Errorf("after: %d", got)
 	}
 }

@@ -18,6 +18,9 @@ import (
 // the mail server answered.
 func (rt *Runtime) TryMail(ctx context.Context, to address.Address) (m mail.Message, answer string, err error) {
 	c := rt.conf.Load()
+	if c == nil {
+		return m, "", errClosed
+	}
 	token := func() string {
 		tag := base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").EncodeToString(randomBytes(10))
 		return session.Token(tag, randomBytes(session.SecretSize))
