@@ -146,7 +146,7 @@ func (v *visit) pass(next Next) error {
 		return nil
 	case who.SignedIn():
 		return v.forward(who, next)
-	case open && ambiguous(v.original):
+	case open && (ambiguous(v.original) || ambiguous(v.r.URL)):
 		v.problem(http.StatusBadRequest, "path", "This path can be read in two ways.")
 		return nil
 	case open:

@@ -57,8 +57,9 @@ func (p pattern) match(s string) bool {
 }
 
 // isPublic reports whether both the path that was asked for and the one that
-// it was rewritten to are public. Paths are compared decoded and cleaned as
-// well as they stand: any reading that is not public makes it not so.
+// it was rewritten to are public. They are compared decoded and not cleaned:
+// what could be read in another way is ambiguous, and served to nobody who is
+// not signed in.
 func (v *visit) isPublic() bool {
 	return matchesAny(v.public, v.path) && matchesAny(v.public, v.r.URL.Path)
 }

@@ -6,6 +6,8 @@ package gate
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -67,5 +69,32 @@ func TestNoDeadEndsSignedIn(t *testing.T) {
 	}
 	if !b.signedIn() {
 		t.Error("looking around signed the client out")
+	}
+}
+
+// A rewrite makes of a public path, from a query or by a capture, one that leads
+// out of what is public once the upstream cleans it.
+func TestH07_RewrittenOut(t *testing.T) {
+	w := newWorld(t, public("/assets/*"))
+	for _, tc := range []struct {
+		original, now string
+		status        int
+	}{
+		{"/assets/x?f=y.css", "/assets/y.css", 200},
+		{"/assets/x?f=../secret", "/assets/../secret", 400},
+		{"/assets/x?f=..%2Fsecret", "/assets/..%2Fsecret", 400},
+		{"/assets/x?f=;/../secret", "/assets/;/../secret", 400},
+		{"/assets/x", "/secret", 401},
+	} {
+		r := httptest.NewRequest("GET", w.front+tc.now, nil)
+		original, err := url.Parse(tc.original)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := httptest.NewRecorder()
+		err = w.h.ServeHTTP(rec, r, Front{Original: original}, func(rw http.ResponseWriter, _ *http.Request) error { return nil })
+		if err != nil || rec.Code != tc.status {
+			t.Errorf("%s as %s: %d, %v, want %d", tc.original, tc.now, rec.Code, err, tc.status)
+		}
 	}
 }
