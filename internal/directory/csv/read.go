@@ -106,6 +106,7 @@ func Parse(data []byte, rules Rules) (*List, error) {
 		return nil, bad("line %d: not UTF-8; save the file as \"CSV UTF-8\"", invalidLine(data))
 	}
 	r := csv.NewReader(bytes.NewReader(data))
+	r.Comma = separator(data)
 	r.TrimLeadingSpace = true
 	r.ReuseRecord = true
 	header, err := r.Read()
@@ -120,6 +121,16 @@ func Parse(data []byte, rules Rules) (*List, error) {
 		return nil, bad("%v", err)
 	}
 	return parseLines(r, at, rules)
+}
+
+// separator is what stands between the columns of the first line: a comma, or the
+// semicolon with which spreadsheets save a list where the comma is a decimal sign.
+func separator(data []byte) rune {
+	header, _, _ := bytes.Cut(data, []byte("\n"))
+	if bytes.ContainsRune(header, ';') && !bytes.ContainsRune(header, ',') {
+		return ';'
+	}
+	return ','
 }
 
 // parseHeader returns where each known column is; -1 if it is absent.
