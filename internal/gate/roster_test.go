@@ -370,6 +370,7 @@ func TestChangedAddressIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.clock.advance(movedWait)
+	w.wake()
 	told := func(m outbox.Entry) bool { return m.Subject == w.conf.UI.Text("notice.moved.subject", nil) }
 	for _, email := range []string{ada.Email, c.Email} {
 		w.mails(email, 1, told)

@@ -234,6 +234,7 @@ func TestMovedMeanwhileOff(t *testing.T) {
 	}
 	w.until("the mailbox that was hers hears of it", func() bool {
 		w.clock.advance(movedWait)
+		w.wake()
 		n := 0
 		for _, m := range w.rt.Outbox().Messages() {
 			if m.To == ada.Email && link(m) == "" {
