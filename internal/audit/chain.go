@@ -28,10 +28,11 @@ type Chain struct {
 	lost   int               // guarded by mu; what had no room among them
 }
 
-// memory is what is kept of a closed piece, to know what was appended before.
+// memory is what is kept of a closed piece, to know what was appended before and
+// what need not be looked for in it.
 type memory struct {
-	began int64
-	ids   map[string]bool
+	began, ended, seq int64 // as in segment
+	ids, whats        map[string]bool
 }
 
 const (
@@ -188,10 +189,7 @@ func (c *Chain) fresh(ctx context.Context, n int64, events []Event) ([]Event, er
 
 // recall returns what was in a piece before the last, or nil if it is gone.
 func (c *Chain) recall(ctx context.Context, n int64) (*memory, error) {
-	c.mu.Lock()
-	m := c.closed[n]
-	c.mu.Unlock()
-	if m != nil {
+	if m := c.remembered(n); m != nil {
 		return m, nil
 	}
 	s, err := c.segment(ctx, n)
@@ -201,10 +199,16 @@ func (c *Chain) recall(ctx context.Context, n int64) (*memory, error) {
 	return c.remember(n, s), nil
 }
 
+func (c *Chain) remembered(n int64) *memory {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed[n]
+}
+
 func (c *Chain) remember(n int64, s *segment) *memory {
-	m := &memory{began: s.Began, ids: make(map[string]bool, len(s.Events))}
+	m := &memory{began: s.Began, ended: s.Ended, seq: s.Seq, ids: make(map[string]bool, len(s.Events)), whats: make(map[string]bool)}
 	for _, ev := range s.Events {
-		m.ids[ev.ID] = true
+		m.ids[ev.ID], m.whats[ev.What] = true, true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -287,3 +287,58 @@ func TestList(t *testing.T) {
 		}
 	})
 }
+
+// counting counts what is read of a store.
+type counting struct {
+	store.Store
+	gets int
+}
+
+func (c *counting) Get(ctx context.Context, key string) (store.Value, error) {
+	c.gets++
+	return c.Store.Get(ctx, key)
+}
+
+// TestListAfterAnImport: a list of many clients is brought in, with an event of each,
+// and staff go on opening clients' pages, for each of which one kind of event is
+// looked for. The pieces with none are not read again for it, and what comes later is
+// found.
+func TestListAfterAnImport(t *testing.T) {
+	st := &counting{Store: onBolt(t, time.Now)}
+	c := audit.New(st, nil)
+	list := func(wants int) int {
+		t.Helper()
+		before := st.gets
+		found, _, err := c.List(t.Context(), audit.Filter{Client: "c-ada", What: "account_refused", Since: time.Now().Add(-time.Hour)})
+		if err != nil || len(found) != wants {
+			t.Fatalf("List = %+v, %v, want %d", found, err, wants)
+		}
+		return st.gets - before
+	}
+	appends := func(what string, n int) {
+		t.Helper()
+		events := make([]audit.Event, n)
+		for i := range events {
+			events[i] = event(fmt.Sprint(what, i))
+			events[i].What = what
+		}
+		if err := c.AppendNew(t.Context(), events...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	appends("client_add_asked", 400)
+	if n := list(0); n > 4 {
+		t.Errorf("%d reads right after it", n)
+	}
+	appends("account_refused", 1)
+	list(1)
+	appends("client_change_asked", 400)
+	c = audit.New(st, nil) // another process, or a restart
+	all := list(1)
+	if n := list(1); n >= all || n > 5 {
+		t.Errorf("%d reads at first and then %d", all, n)
+	}
+	if n := len(whole(t, c)); n != 801 {
+		t.Errorf("%d events in the chain", n)
+	}
+}

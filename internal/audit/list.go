@@ -33,6 +33,14 @@ func (c *Chain) List(ctx context.Context, f Filter) ([]Event, string, error) {
 	}
 	reached := int64(0) // the oldest event that the store had
 	for n := h.N + 1; n > 0; n-- {
+		// An import fills hundreds of pieces with two kinds of events, and a client's page
+		// asks for another: none of those is read twice for it.
+		if m := c.remembered(n); m != nil && f.What != "" && !m.whats[f.What] {
+			if reached = m.seq + 1; reached == 1 || m.before(f.Since) {
+				return p.out()
+			}
+			continue
+		}
 		s, err := c.segment(ctx, n)
 		if err != nil {
 			return nil, "", err
@@ -43,11 +51,15 @@ func (c *Chain) List(ctx context.Context, f Filter) ([]Event, string, error) {
 			}
 			break
 		}
+		m := &memory{ended: s.Ended}
+		if s.Closed && f.What != "" {
+			m = c.remember(n, s)
+		}
 		for i := len(s.Events) - 1; i >= 0 && !p.done(); i-- {
 			p.offer(s.Events[i])
 		}
 		reached = s.Seq + 1
-		if p.done() || reached == 1 || !f.Since.IsZero() && s.Ended < f.Since.UnixMilli() {
+		if p.done() || reached == 1 || m.before(f.Since) {
 			return p.out()
 		}
 	}
@@ -58,6 +70,9 @@ func (c *Chain) List(ctx context.Context, f Filter) ([]Event, string, error) {
 	}
 	return p.out()
 }
+
+// before reports whether all of a piece was appended before a time that is not zero.
+func (m *memory) before(t time.Time) bool { return !t.IsZero() && m.ended < t.UnixMilli() }
 
 // page gathers events, the newest first.
 type page struct {
