@@ -6,6 +6,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -36,9 +37,19 @@ func (c *Chain) Later(ev Event) {
 	c.queued = append(c.queued, ev)
 }
 
-// again reports whether o tells the same of the same.
+// again reports whether o tells the same of the same, from the same network.
 func (e Event) again(o Event) bool {
-	return o.What == e.What && o.Client == e.Client && o.From == e.From && o.Method == e.Method && o.Outcome == e.Outcome
+	return o.What == e.What && o.Client == e.Client && o.Method == e.Method && o.Outcome == e.Outcome && network(o.From) == network(e.From)
+}
+
+// network is what a visitor cannot change of an address: all of IPv4, and the /64 that
+// one customer gets of IPv6.
+func network(from string) string {
+	ip, err := netip.ParseAddr(from)
+	if err != nil || ip.Unmap().Is4() {
+		return from
+	}
+	return netip.PrefixFrom(ip.WithZone(""), 64).Masked().String()
 }
 
 // Flush appends what Later was given. An error says that it waits on, or, once,
