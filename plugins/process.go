@@ -69,11 +69,12 @@ type Process struct {
 	mu      sync.Mutex
 	started bool
 	closed  bool
+	leaving bool // takes no more calls when nobody is left
 	refuses bool // takes no more calls
 	run     *run // the program's life, nil between two
 	down    error
 	changed chan struct{} // closed when run or down changes
-	calls   int
+	calls   int           // under way, and callers who were told that it is ready
 	idle    chan struct{} // closed when it refuses calls and none is left
 	slow    int
 	last    providers.Description
@@ -115,15 +116,21 @@ func (p *Process) warmLocked() {
 	}
 }
 
-// Ready starts the program, if that was not done, and waits until it takes calls.
-// It returns why if it does not.
-func (p *Process) Ready(ctx context.Context) error {
-	if _, err := p.live(ctx); err != nil {
+// Ready starts the program, if that was not done, and waits until it takes calls,
+// at most within. It returns why if it does not. Until ctx ends the program then
+// takes calls, also if it is closed meanwhile, though not for more than half a
+// minute.
+func (p *Process) Ready(ctx context.Context, within time.Duration) error {
+	wait, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	if _, err := p.live(wait); err != nil {
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.leaveLocked()
+	context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.leaveLocked()
+	})
 	return nil
 }
 
@@ -138,8 +145,8 @@ func (p *Process) Available() error {
 	return p.down
 }
 
-// Close lets calls that are under way, and those of requests that began before,
-// finish, and stops the program. It does not wait; [Process.Done] tells.
+// Close lets calls that are under way, and those of requests that began before
+// (see [Process.Ready]), finish, and stops the program. It does not wait; [Process.Done] tells.
 func (p *Process) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -308,8 +315,13 @@ func (p *Process) judge(ctx context.Context, r *run, err error) (gone bool) {
 
 // leaveLocked ends a call that live has begun.
 func (p *Process) leaveLocked() {
-	if p.calls--; p.calls == 0 && p.refuses {
+	p.calls--
+	switch {
+	case p.calls > 0:
+	case p.refuses:
 		close(p.idle)
+	case p.leaving:
+		p.refuseLocked()
 	}
 }
 

@@ -6,6 +6,8 @@
 package plugins
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -13,6 +15,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/portalgate/portalgate/providers"
 )
 
 // Sign-ins go on while a program is replaced by another: the new one starts
@@ -57,11 +61,41 @@ func TestX4_ReplacedUnderLoad(t *testing.T) {
 			t.Errorf("a sign-in failed: %v", err)
 		}
 	}
-	stop(t, now)
+	lateRequest(t, now)
 	if t.Failed() {
 		return
 	}
 	t.Logf("proof: plugins: %d sign-ins at 100 a second, %d replacements, none failed", n, rounds)
+}
+
+// lateRequest closes a program while a request is under way that has found it ready
+// and asks it late, because the machine is busy. It is answered, and when the
+// request is over, so is the program.
+func lateRequest(t *testing.T, p *Process) {
+	t.Helper()
+	waits, at := make(chan struct{}), make(chan time.Time)
+	close(at)
+	p.after = func(d time.Duration) <-chan time.Time {
+		if d == patience {
+			close(waits)
+			return nil
+		}
+		return at
+	}
+	ctx, over := context.WithCancel(t.Context())
+	if err := p.Ready(ctx, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+	<-waits // for nobody else any more
+	if _, err := signIn(p); err != nil {
+		t.Errorf("the request is refused: %v", err)
+	}
+	over()
+	<-p.Done()
+	if _, err := p.Start(t.Context(), providers.Request{}); !errors.Is(err, ErrDown) {
+		t.Errorf("after that: %v", err)
+	}
 }
 
 // TestFigures measures, and fails if memory grows with the sign-ins.

@@ -20,9 +20,12 @@ const (
 
 	// tooSlow calls in a row past their deadline, and the program is restarted.
 	tooSlow = 3
-	// linger is how long a closed Process still takes calls: requests outlive
-	// the configuration that they began with.
-	linger = 3 * time.Second
+	// linger is how long a closed Process still takes calls, whoever makes them,
+	// and patience how much longer from those who were told that it is ready:
+	// requests outlive the configuration that they began with, and on a busy
+	// machine by much.
+	linger   = 3 * time.Second
+	patience = 27 * time.Second
 )
 
 // supervise gives the program one life after the other, until Close. It is the
@@ -99,6 +102,12 @@ func (p *Process) supervise() {
 func (p *Process) drain(r *run) {
 	select {
 	case <-p.after(p.linger):
+		p.leave()
+		select {
+		case <-p.idle:
+		case <-p.after(patience):
+		case <-r.gone.Done():
+		}
 	case <-r.gone.Done():
 	}
 	p.refuse()
@@ -108,10 +117,26 @@ func (p *Process) drain(r *run) {
 	}
 }
 
-// refuse takes no more calls. Only supervise calls it, and once.
+// leave has the last who leaves close the door.
+func (p *Process) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.leaving = true; p.calls == 0 {
+		p.refuseLocked()
+	}
+}
+
+// refuse takes no more calls.
 func (p *Process) refuse() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.refuseLocked()
+}
+
+func (p *Process) refuseLocked() {
+	if p.refuses {
+		return
+	}
 	p.refuses = true
 	if p.calls == 0 {
 		close(p.idle)

@@ -38,7 +38,9 @@ const refusalSlack = 50 * time.Millisecond
 type program interface {
 	// Available returns why it cannot be used now; nil if it can.
 	Available() error
-	// Ready waits until it has said what it is, and returns why if it does not.
+	// Ready waits until it takes calls, as long as for an answer, and returns why
+	// if it does not. It then takes those of the request with this context, also if
+	// it is replaced by another meanwhile.
 	Ready(context.Context) error
 	// Within is how long a question to it may take.
 	Within() time.Duration
@@ -63,10 +65,12 @@ func (v *visit) ready(m Method, back string) bool {
 	if !ok {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(v.r.Context(), p.Within())
-	defer cancel()
-	if p.Available() == nil && p.Ready(ctx) == nil {
-		return true
+	if p.Available() == nil { // if not, that was logged when it came to be
+		err := p.Ready(v.r.Context())
+		if err == nil {
+			return true
+		}
+		v.Log.Error("a sign-in method is not ready", zap.String("method", m.Name), zap.Error(err))
 	}
 	v.notNow(m, back)
 	return false

@@ -66,9 +66,9 @@ func Problems(ctx context.Context, c plugins.Command, email string, log *zap.Log
 
 // started waits until the program has said what it is.
 func started(ctx context.Context, p *plugins.Process) error {
-	ctx, cancel := context.WithTimeout(ctx, 12*time.Second)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	return p.Ready(ctx)
+	return p.Ready(ctx, 12*time.Second)
 }
 
 // afterAddress checks that the form which the gate shows to strangers is the

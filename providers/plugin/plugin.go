@@ -252,14 +252,9 @@ func (p *Plugin) Warm() { p.process.Warm() }
 // known.
 func (p *Plugin) Available() error { return p.process.Available() }
 
-// Ready waits until the program has said what it is, and returns why if it does
-// not.
-func (p *Plugin) Ready(ctx context.Context) error {
-	if p.process.Describe().Label != "" {
-		return nil
-	}
-	return p.process.Ready(ctx)
-}
+// Ready waits until the program takes calls, as long as for an answer, and returns
+// why if it does not. It then takes those of ctx, although it is replaced meanwhile.
+func (p *Plugin) Ready(ctx context.Context) error { return p.process.Ready(ctx, p.Within()) }
 
 // Within is how long a question to it may take.
 func (p *Plugin) Within() time.Duration {
