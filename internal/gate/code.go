@@ -228,15 +228,20 @@ func (v *visit) switchByCode(f *flow, code string) ui.Page {
 
 // countTry counts one try for each link of this browser that a code could
 // belong to, and returns those that still had one; or how long the browser or
-// its network has to wait.
+// its network has to wait. Those that have none are left out before: a store may
+// count the others although one refuses, and each try would cost them two.
 func (v *visit) countTry(f *flow) (links []*asked, wait time.Duration, err error) {
 	for links = v.jar.asked; len(links) > 0; {
-		d, err := v.eng.backend.Allow(v.r.Context(), v.codeLimits(f, links))
-		if err != nil || d.Allowed {
-			return links, 0, err
+		asks := v.codeLimits(f, links)[:len(links)]
+		for i := range asks {
+			asks[i].Peek = true
 		}
-		if slices.Max(d.Refused) >= len(links) {
-			return nil, d.RetryAfter, nil
+		d, err := v.eng.backend.Allow(v.r.Context(), asks)
+		if err != nil {
+			return nil, 0, err
+		}
+		if d.Allowed {
+			break
 		}
 		var left []*asked
 		for i, a := range links {
@@ -244,9 +249,19 @@ func (v *visit) countTry(f *flow) (links []*asked, wait time.Duration, err error
 				left = append(left, a)
 			}
 		}
-		links = left // the spent ones apart, for a refusal counts nothing
+		links = left
 	}
-	return nil, 0, nil
+	if len(links) == 0 {
+		return nil, 0, nil
+	}
+	d, err := v.eng.backend.Allow(v.r.Context(), v.codeLimits(f, links))
+	switch {
+	case err != nil || d.Allowed:
+		return links, 0, err
+	case slices.Min(d.Refused) < len(links): // spent since, by another try
+		return nil, 0, nil
+	}
+	return nil, d.RetryAfter, nil
 }
 
 // codeLink finds the link that a right code belongs to.

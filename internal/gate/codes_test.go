@@ -126,6 +126,38 @@ func TestCodeFiveTries(t *testing.T) {
 	b.copy().send(p.form("/sign-in/code"), "code", code(fresh)).isPortal("/", "c-ada")
 }
 
+// A browser has asked for three links, and the tries for one are spent: each of the
+// others has five of its own, whatever a store counts of asks that it refuses.
+// Whose tries are all spent is told that, and not to wait for a day.
+func TestCodeTriesApart(t *testing.T) {
+	w := newWorld(t, wide)
+	w.db.apart.Store(true)
+	b := w.browser()
+	all := []string{code(b.mailed("ada@example.com"))}
+	none := otherCode(all[0])
+	wrong := func(n int, key string) {
+		t.Helper()
+		f := b.get("/sign-in/code").form("/sign-in/code")
+		for range n {
+			b.send(f, "code", none).is(422).says(key)
+			w.clock.advance(2 * time.Minute) // the browser itself may go on
+		}
+	}
+	wrong(5, "code.wrong")
+	f := b.get("/sign-in/code").form("/sign-in/code")
+	for range perBrowser.Count + 1 {
+		b.send(f, "code", none).is(422).says("code.spent")
+	}
+	for n := 2; n <= 3; n++ {
+		w.clock.advance(10 * time.Minute)
+		b.send(b.get("/sign-in/code").form("/sign-in/magic-link"))
+		all = append(all, code(w.letters("ada@example.com", n)[0]))
+	}
+	wrong(4, "code.wrong")
+	b.copy().send(b.get("/sign-in/code").form("/sign-in/code"), "code", all[2]).isPortal("/", "c-ada")
+	wrong(1, "code.spent")
+}
+
 // A code dies with its link.
 func TestCodeOfADeadLink(t *testing.T) {
 	t.Run("expired", func(t *testing.T) {

@@ -16,11 +16,12 @@ import (
 
 // counted counts what is asked of a store. fail makes every call fail; lose
 // makes changes of which nobody learns that they were made; full leaves no room
-// in the queue; refuse makes changes fail and nothing else.
+// in the queue; refuse makes changes fail and nothing else; apart counts as much
+// as a store may although an ask refuses.
 type counted struct {
 	store.Backend
 	gets, updates, allows, puts, queued, notices atomic.Int64
-	fail, lose, full, refuse, lost, deaf         atomic.Bool // deaf: of the audit log alone
+	fail, lose, full, refuse, lost, apart, deaf  atomic.Bool // deaf: of the audit log alone
 	held                                         atomic.Pointer[held]
 	health                                       atomic.Pointer[store.Health]
 	unfit                                        atomic.Pointer[error]
@@ -88,6 +89,22 @@ func (c *counted) Allow(ctx context.Context, asks []limit.Ask) (limit.Decision, 
 	c.allows.Add(1)
 	if err := c.down(); err != nil {
 		return limit.Decision{}, err
+	}
+	if c.apart.Load() && len(asks) > 1 { // the last is a group of its own, and so are the others
+		d := limit.Decision{Allowed: true}
+		for i, a := range asks {
+			if i == len(asks)-1 && !d.Allowed {
+				break
+			}
+			one, err := c.Backend.Allow(ctx, []limit.Ask{a})
+			if err != nil {
+				return limit.Decision{}, err
+			}
+			if !one.Allowed {
+				d.Allowed, d.RetryAfter, d.Refused = false, max(d.RetryAfter, one.RetryAfter), append(d.Refused, i)
+			}
+		}
+		return d, nil
 	}
 	return c.Backend.Allow(ctx, asks)
 }
