@@ -20,7 +20,7 @@ import (
 const (
 	maxForm   = 16 << 10
 	maxFields = 20
-	formTime  = 10 * time.Second // to send a form; a slow sender holds nobody up
+	formTime  = 10 * time.Second // to send it; a slow sender holds nobody up
 )
 
 // crossOrigin refuses what another site's page sends. It lets pass what has
@@ -39,10 +39,7 @@ type posted struct {
 // read reads a form. It answers what is not one, and returns false.
 func (v *visit) read() (p posted, ok bool) {
 	p.foreign = crossOrigin.Check(v.r) != nil
-	rc := http.NewResponseController(v.w)
-	_ = rc.SetReadDeadline(time.Now().Add(formTime)) // not every writer can
-	body, err := io.ReadAll(http.MaxBytesReader(v.w, v.r.Body, maxForm))
-	_ = rc.SetReadDeadline(time.Time{})
+	body, err := v.body(maxForm)
 	kind, _, kerr := mime.ParseMediaType(v.r.Header.Get("Content-Type"))
 	if err != nil || kerr != nil || kind != "application/x-www-form-urlencoded" ||
 		strings.Count(string(body), "&") >= maxFields {
@@ -59,6 +56,14 @@ func (v *visit) read() (p posted, ok bool) {
 		p.flow = f
 	}
 	return p, true
+}
+
+// body reads what was sent, if it has at most that many bytes and comes in time.
+func (v *visit) body(most int64) ([]byte, error) {
+	rc := http.NewResponseController(v.w)
+	_ = rc.SetReadDeadline(time.Now().Add(formTime)) // not every writer can
+	defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
+	return io.ReadAll(http.MaxBytesReader(v.w, v.r.Body, most))
 }
 
 // plainForm reports whether every field came once, as text.

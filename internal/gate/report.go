@@ -6,7 +6,6 @@ package gate
 import (
 	"cmp"
 	"errors"
-	"io"
 	"net/http"
 	"time"
 
@@ -32,10 +31,10 @@ var errSeen = errors.New("this report was here before")
 //
 //   - 200: noted, or of no interest
 //   - 401: not signed, too old, or a copy
-//   - 413: too large to be one
+//   - 413: too large to be one, or too slow
 //   - 503: the store cannot tell; the service comes again
 func (v *visit) report() {
-	body, err := io.ReadAll(http.MaxBytesReader(v.w, v.r.Body, maxReport))
+	body, err := v.body(maxReport)
 	if err != nil {
 		v.problem(http.StatusRequestEntityTooLarge, "report", "This is no report.")
 		return

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -159,4 +160,33 @@ func TestComplaint(t *testing.T) {
 	if err := w.rt.Unlock(t.Context(), "c-bob", "desk"); err != nil { // there was nothing to resume
 		t.Error(err)
 	}
+}
+
+// What has a body is read within a time, whoever sends it: anybody can reach the
+// address for reports, and a byte now and then would hold a connection for ever.
+func TestH15_SlowBody(t *testing.T) {
+	w := newWorld(t, reported)
+	for path := range w.h.routes {
+		if w.h.routes[path].post == nil || path == "/sign-in/session" { // which reads none
+			continue
+		}
+		r := httptest.NewRequest("POST", w.front+path, strings.NewReader("a=b"))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		rec := &deadlined{ResponseRecorder: httptest.NewRecorder()}
+		w.serve(rec, r)
+		if len(rec.until) != 2 || rec.until[0].IsZero() || !rec.until[1].IsZero() {
+			t.Errorf("%s: read until %v", path, rec.until)
+		}
+	}
+}
+
+// deadlined notes until when a body may be read.
+type deadlined struct {
+	*httptest.ResponseRecorder
+	until []time.Time
+}
+
+func (d *deadlined) SetReadDeadline(t time.Time) error {
+	d.until = append(d.until, t)
+	return nil
 }
