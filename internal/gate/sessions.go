@@ -82,10 +82,21 @@ func (v *visit) sessions() {
 	if who == nil {
 		return
 	}
-	r, err := v.eng.records.Get(v.r.Context(), who.Tag)
+	page, err := v.sessionsPage(who)
 	if err != nil {
 		v.unknown(err)
 		return
+	}
+	if v.query.Has("done") {
+		page.Body = append([]ui.Block{ui.Tip("where.done")}, page.Body...)
+	}
+	v.show(page)
+}
+
+func (v *visit) sessionsPage(who *session.Visitor) (ui.Page, error) {
+	r, err := v.eng.records.Get(v.r.Context(), who.Tag)
+	if err != nil {
+		return ui.Page{}, err
 	}
 	f := v.jar.newest(v.w)
 	var rows ui.Rows
@@ -102,14 +113,11 @@ func (v *visit) sessions() {
 		}
 		rows = append(rows, row)
 	}
-	page := ui.Page{Title: "where.title", Body: []ui.Block{rows}}
-	if v.query.Has("done") {
-		page.Body = append([]ui.Block{ui.Tip("where.done")}, page.Body...)
-	}
-	page.Body = append(page.Body,
+	return ui.Page{Title: "where.title", Body: []ui.Block{
+		rows,
 		v.form(f, "/sign-out", ui.Form{Buttons: []ui.Button{{Key: "where.all", Name: "all", Value: "1", Weight: ui.Main}}}),
-		ui.Link{Key: "here.go", Href: "/"})
-	v.show(page)
+		ui.Link{Key: "here.go", Href: "/"},
+	}}, nil
 }
 
 // endSession ends another of the client's sessions.
@@ -123,12 +131,20 @@ func (v *visit) endSession() {
 		return
 	}
 	if p.flow == nil {
-		v.crossed(p, v.askSignOutPage(v.jar.newest(v.w)))
+		page, err := v.sessionsPage(who)
+		if err != nil {
+			v.unknown(err)
+			return
+		}
+		v.crossed(p, page)
 		return
 	}
+	ended := false
 	err := v.eng.records.Update(v.r.Context(), who.Tag, func(now time.Time, r *access.Record) error {
+		ended = false
 		for _, s := range r.Live(now, v.Session) {
 			if session.ID(s.Hash) == p.Get("id") && r.EndSession(now, s.Hash, access.ByElsewhere) {
+				ended = true
 				return nil
 			}
 		}
@@ -138,7 +154,9 @@ func (v *visit) endSession() {
 		v.unknown(err)
 		return
 	}
-	v.audit("signed_out", zap.String("client", who.Client.ID), zap.String("by", "elsewhere"))
+	if ended {
+		v.audit("signed_out", zap.String("client", who.Client.ID), zap.String("by", "elsewhere"))
+	}
 	v.redirect(v.Path + "/sessions?done=1")
 }
 

@@ -5,6 +5,7 @@ package gate
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -258,7 +259,10 @@ func TestSessionsPage(t *testing.T) {
 	// Somebody else's session cannot be ended by its name, nor without the nonce.
 	bobs := bob.get("/sign-in/sessions").form("/sign-in/sign-out")
 	bob.send(form{"/sign-in/sessions/end", bobs.values}, "id", ends[0].values.Get("id"))
-	b.do("POST", "/sign-in/sessions/end", url.Values{"id": ends[0].values["id"]}).is(403)
+	crossed := b.do("POST", "/sign-in/sessions/end", url.Values{"id": ends[0].values["id"]}).is(403).says("crossed.title")
+	if !slices.ContainsFunc(crossed.forms(), func(f form) bool { return f.action == "/sign-in/sessions/end" }) {
+		t.Errorf("the list is not shown again:\n%s", crossed.text())
+	}
 	if !phone.signedIn() {
 		t.Fatal("a session was ended by somebody who may not")
 	}
@@ -267,6 +271,9 @@ func TestSessionsPage(t *testing.T) {
 		t.Error("another session than the one named was ended")
 	}
 	b.send(ends[0]).is(200) // pressed twice: nothing more to end
+	if n := strings.Count(w.logs.String(), `"msg":"signed_out"`); n != 1 {
+		t.Errorf("told %d times that a session was ended", n)
+	}
 	b.send(b.get("/sign-in/sessions").form("/sign-in/sign-out"), "all", "1").says("out.all")
 	if b.signedIn() || w.live("c-ada") != 0 || !bob.signedIn() {
 		t.Error("signing out everywhere left a session, or ended another client's")
