@@ -100,7 +100,7 @@ func (v *visit) checkSecret(m Method, f *flow, ask *providers.Ask, c providers.C
 		v.unknown(err)
 		return
 	}
-	if who.SignedIn() && who.Client.Email != to.String() && !a.switching {
+	if who.SignedIn() && signsInBy(who.Client).Canonical() != to.Canonical() && !a.switching {
 		a.switching = true // asked before anything is tried, so that it tells nothing
 		v.show(v.askPage(m, ask, f, a))
 		return

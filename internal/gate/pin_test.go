@@ -295,6 +295,14 @@ func TestPINSwitch(t *testing.T) {
 	}
 }
 
+// Whoever is signed in already and types the same address, in capitals, is nobody
+// else who would be signed out.
+func TestPINOfTheSameClient(t *testing.T) {
+	w := newWorld(t, pins)
+	pin := w.issue("c-ada")
+	w.signIn("ada@example.com").pin("Ada@Example.com", pin).isPortal("/files/7", "c-ada")
+}
+
 // A PIN typed where the mail's code belongs is told apart by its length.
 func TestPINInTheCodeField(t *testing.T) {
 	w := newWorld(t, pins)
