@@ -111,11 +111,16 @@ func (rt *Runtime) settle() {
 		}
 		next := rt.changes[0]
 		rt.mu.Unlock()
-		if rt.settleOne(next) == nil {
+		err := rt.settleOne(next)
+		if err == nil {
 			rt.mu.Lock()
 			rt.changes = rt.changes[1:]
 			rt.mu.Unlock()
 			continue
+		}
+		if rt.life.Err() == nil && rt.unsettled.Due(rt.now()) {
+			rt.conf.Load().Log.Error("taking a change of the list of clients to a record; those after it wait, and it is tried every second",
+				zap.String("client", next.id), zap.Error(err))
 		}
 		select {
 		case <-rt.life.Done():

@@ -158,8 +158,8 @@ func TestL13_PutBackAfterDown(t *testing.T) {
 	}
 }
 
-// The gate is closed while the store is down and a change waits for it: what
-// waits ends as well, or the bubble would not.
+// The gate is closed while the store is down and a change waits for it, which was
+// said once: what waits ends as well, or the bubble would not.
 func TestCloseWithChangesUnsettled(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.open()
@@ -169,6 +169,9 @@ func TestCloseWithChangesUnsettled(t *testing.T) {
 		<-time.After(3 * time.Second)
 		if err := w.rt.Close(); err != nil {
 			t.Fatal(err)
+		}
+		if n := strings.Count(w.logs.String(), "those after it wait"); n != 1 {
+			t.Errorf("that a change waits was said %d times", n)
 		}
 	})
 }

@@ -54,6 +54,7 @@ type Runtime struct {
 	skew       atomic.Int64 // by how much the store's clock is ahead: see now
 	circled    Hourly       // when a visit was last said to have gone round in a circle
 	unkept     Hourly       // when the audit log was last said not to be kept
+	unsettled  Hourly       // when a change of the list of clients was last said to wait
 
 	// err and retryAt are guarded by opening: why the store could not be
 	// opened, and when to try again.
