@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -115,7 +116,7 @@ func (o *OIDC) Validate() error {
 	case err != nil:
 	case o.Issuer == "":
 		err = errors.New("issuer is missing; write: issuer https://accounts.example.com")
-	case len(o.Label) > 60:
+	case utf8.RuneCountInString(o.Label) > 60:
 		err = errors.New("label is longer than 60 characters")
 	default:
 		err = o.Check()

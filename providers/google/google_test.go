@@ -8,6 +8,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -129,6 +130,12 @@ func TestValidate(t *testing.T) {
 	} {
 		if err := m.Validate(); err == nil {
 			t.Errorf("%s is accepted", name)
+		}
+	}
+	for label, good := range map[string]bool{strings.Repeat("я", 60): true, strings.Repeat("я", 61): false} {
+		o := &OIDC{Name: "x", Label: label, Client: relyingparty.Client{ClientID: "c", ClientSecret: "s", Issuer: "https://a.example"}}
+		if err := o.Validate(); (err == nil) != good {
+			t.Errorf("a label of %d letters: %v", utf8.RuneCountInString(label), err)
 		}
 	}
 	g := &Google{Client: relyingparty.Client{ClientID: "c", ClientSecret: "{env.NO_SUCH_SECRET_HERE}"}}
