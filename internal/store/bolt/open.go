@@ -120,10 +120,13 @@ func prepare(db *bbolt.DB) error {
 		return err
 	}
 	if oneLane {
-		return unknown(db.Update(func(tx *bbolt.Tx) error {
+		if err := db.Update(func(tx *bbolt.Tx) error {
 			_, err := tx.CreateBucket(lanes[store.Again])
 			return err
-		}))
+		}); err != nil {
+			return unknown(err)
+		}
+		return nil
 	}
 	if !fresh {
 		return nil

@@ -119,6 +119,32 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// TestOpenOneLane: a file from before the queue had two lanes gets the other, and
+// what waits in it is still sent.
+func TestOpenOneLane(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	s := open(t, path, Options{})
+	if err := s.Put(t.Context(), store.Item{ID: "id", Expires: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.Update(func(tx *bbolt.Tx) error { return tx.DeleteBucket(lanes[store.Again]) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, path, Options{})
+	for _, lane := range []store.Lane{store.Fresh, store.Again} {
+		items, err := s.Lease(t.Context(), lane, 9, time.Minute)
+		if err != nil || len(items) != 1 || items[0].ID != "id" {
+			t.Fatalf("lane %d: leased %+v (%v)", lane, items, err)
+		}
+		if err := s.Retry(t.Context(), "id", time.Now().Add(-time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestOpenNoDirectory(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
