@@ -160,13 +160,19 @@ func (s Session) Stranger() Stranger {
 	return Stranger{Session: s.Hash}
 }
 
-// Strangers returns every name that a sign-in in this record can have.
+// Strangers returns every name that a sign-in in this record can have: also of one
+// of which nothing is left but the account that it linked.
 func (r *Record) Strangers() (all []Stranger) {
 	for _, k := range r.Known {
 		all = append(all, Stranger{Browser: brief(k.Hash)})
 	}
 	for _, s := range r.Sessions {
 		all = append(all, s.Stranger())
+	}
+	for _, s := range r.Subjects {
+		if s.By != (Stranger{}) {
+			all = append(all, s.By)
+		}
 	}
 	return all
 }
@@ -194,10 +200,11 @@ func (r *Record) Expel(now time.Time, who Stranger) (changed bool) {
 	return changed
 }
 
-// Harbours reports whether Expel would change anything.
+// Harbours reports whether there is anything for Expel to take away.
 func (r *Record) Harbours(who Stranger) bool {
 	return slices.ContainsFunc(r.Known, func(k Known) bool { return brief(k.Hash) == who.Browser }) ||
-		slices.ContainsFunc(r.Sessions, func(s Session) bool { return s.Ended == 0 && s.Stranger() == who })
+		slices.ContainsFunc(r.Sessions, func(s Session) bool { return s.Ended == 0 && s.Stranger() == who }) ||
+		slices.ContainsFunc(r.Subjects, func(s Subject) bool { return s.By == who && who != (Stranger{}) })
 }
 
 // brief is what a session keeps of its browser's hash: 36 bits.

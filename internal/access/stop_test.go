@@ -77,3 +77,34 @@ func TestExpel(t *testing.T) {
 		t.Error("two days later the browser cannot be expelled")
 	}
 }
+
+// An account that a stranger linked lets the stranger in again. The mail that told
+// of that sign-in takes it away, also when the client has signed out everywhere
+// since and nothing else is left of it.
+func TestExpelAfterEndAll(t *testing.T) {
+	now := after(time.Minute)
+	r := record(0)
+	link := HashOf([]byte("link"))
+	r.AddLink(now, Link{Hash: link, Made: now.Unix(), Expires: now.Add(time.Hour).Unix()})
+	account := Subject{Method: "google", Hash: HashOf([]byte("stranger's account"))}
+	s, _, state := r.Redeem(now, Redemption{
+		Link: link, Session: HashOf([]byte("session")), Method: "magic_link", Browser: HashOf([]byte("browser")),
+		Bind: account, Lifetimes: usual,
+	})
+	if state != Live || len(r.Subjects) != 1 {
+		t.Fatalf("the link is %s, with %d accounts", state, len(r.Subjects))
+	}
+	who := s.Stranger()
+	r.EndAll(now, "")
+	late := now.Add(48 * time.Hour)
+	r.prune(late)
+	if !slices.Contains(r.Strangers(), who) || !r.Harbours(who) {
+		t.Error("the stranger cannot be named, or nothing seems left of it")
+	}
+	if !r.Expel(late, who) || len(r.Subjects) != 0 {
+		t.Error("the account stays")
+	}
+	if slices.Contains(r.Strangers(), who) || r.Harbours(who) {
+		t.Error("something is left after that")
+	}
+}
