@@ -27,14 +27,21 @@ func (c *Chain) Later(ev Event) {
 	if ev.Outcome != "" && ev.By == "" && slices.ContainsFunc(c.queued, ev.again) {
 		return // a dead link that is pressed in a loop is refused once a second
 	}
-	if len(c.queued) >= maxQueued {
-		// What staff have done is the last to go: strangers can bring about the rest,
-		// as often as they like.
-		oldest := max(0, slices.IndexFunc(c.queued, func(o Event) bool { return o.By == "" }))
-		c.queued = slices.Delete(c.queued, oldest, oldest+1)
-		c.lost++
-	}
 	c.queued = append(c.queued, ev)
+	c.boundLocked()
+}
+
+// boundLocked gives up what there is no room for, the oldest first. What staff have
+// done is the last to go: strangers can bring about the rest, as often as they like.
+func (c *Chain) boundLocked() {
+	for over := len(c.queued) - maxQueued; over > 0; {
+		first, n := max(0, slices.IndexFunc(c.queued, func(ev Event) bool { return ev.By == "" })), 1
+		for n < over && first+n < len(c.queued) && c.queued[first+n].By == "" {
+			n++
+		}
+		c.queued = slices.Delete(c.queued, first, first+n)
+		c.lost, over = c.lost+n, over-n
+	}
 }
 
 // again reports whether o tells the same of the same, from the same network.
@@ -74,9 +81,7 @@ func (c *Chain) Flush(ctx context.Context) error {
 	if err != nil {
 		c.mu.Lock()
 		c.queued = append(events, c.queued...)
-		if over := len(c.queued) - maxQueued; over > 0 {
-			c.queued, c.lost = c.queued[over:], c.lost+over
-		}
+		c.boundLocked()
 		c.mu.Unlock()
 	}
 	return err

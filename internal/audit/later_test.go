@@ -4,9 +4,12 @@
 package audit
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
+
+	"github.com/portalgate/portalgate/internal/store"
 )
 
 // TestLaterIsNobodysToFill: whoever holds a used link presses it in a loop, from each
@@ -28,7 +31,7 @@ func TestLaterIsNobodysToFill(t *testing.T) {
 	if n := len(c.queued); n != 4 {
 		t.Errorf("%d events wait with one from another network, want 4", n)
 	}
-	for n := range 2 * maxQueued {
+	for n := range maxQueued + 200 {
 		c.Later(Event{ID: fmt.Sprint("m", n), What: "notice_sent", Client: "c-eve"})
 	}
 	if n := len(c.queued); n != maxQueued {
@@ -36,5 +39,50 @@ func TestLaterIsNobodysToFill(t *testing.T) {
 	}
 	if !slices.ContainsFunc(c.queued, func(e Event) bool { return e.By == "desk" }) {
 		t.Error("what staff did was pushed out")
+	}
+}
+
+// away is a store that is down, at which something happens until that is known.
+type away struct {
+	store.Store
+	meanwhile func()
+}
+
+func (a away) Get(context.Context, string) (store.Value, error) {
+	a.meanwhile()
+	return store.Value{}, store.ErrUnknown
+}
+
+// TestLaterWhileTheStoreIsAway: what could not be flushed and what came meanwhile
+// are too much together. What staff have done stays then too.
+func TestLaterWhileTheStoreIsAway(t *testing.T) {
+	var c *Chain
+	c = New(away{meanwhile: func() {
+		for n := range maxQueued {
+			c.Later(Event{ID: fmt.Sprint(n), What: "notice_sent", Client: "c-eve"})
+		}
+	}}, nil)
+	c.Later(Event{ID: "s", What: "client_added", Client: "c-new", By: "desk"})
+	if err := c.Flush(t.Context()); err == nil {
+		t.Fatal("a store that is away was written to")
+	}
+	if n := len(c.queued); n != maxQueued || c.lost != 1 {
+		t.Errorf("%d events wait and %d are lost, want %d and 1", n, c.lost, maxQueued)
+	}
+	if c.queued[0].By != "desk" {
+		t.Error("what staff did was pushed out")
+	}
+}
+
+// TestLaterOfStaffAlone: where there is too much of what staff have done as well, a
+// stranger's goes first, and then the oldest.
+func TestLaterOfStaffAlone(t *testing.T) {
+	c := New(nil, nil)
+	for n := range maxQueued + 2 {
+		c.queued = append(c.queued, Event{ID: fmt.Sprint(n), What: "client_added", By: "desk"})
+	}
+	c.Later(Event{ID: "m", What: "notice_sent", Client: "c-eve"})
+	if n := len(c.queued); n != maxQueued || c.lost != 3 || c.queued[0].ID != "2" || c.queued[n-1].ID != fmt.Sprint(maxQueued+1) {
+		t.Errorf("%d events wait from %q on, and %d are lost", n, c.queued[0].ID, c.lost)
 	}
 }
