@@ -5,6 +5,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -163,6 +164,9 @@ func (rs *Records) look(ctx context.Context) {
 	a.mu.Unlock()
 	for epoch, tag := range tags {
 		v, err := rs.st.Get(ctx, key(tag))
+		if errors.Is(err, store.ErrNotFound) { // lost whole, which says nothing of the epoch by itself
+			v.Epoch, err = rs.update(ctx, tag, func(time.Time, *access.Record) error { return store.ErrUnchanged })
+		}
 		if err != nil {
 			continue
 		}

@@ -122,6 +122,10 @@ func TestRevokedAgainAfterFailover(t *testing.T) {
 			w.db.down.Store(false)
 		}, false},
 		{"nobody visits the gate", "one", func(w *world, h history) { w.failover(h, "two") }, false},
+		{"nobody visits the gate, and the last record that was changed is lost whole", "one", func(w *world, h history) {
+			w.again.list = append(w.again.list, &revocation{w.clock(), w.Tag("c-new"), "one", w.again.list[0].what, false})
+			w.failover(h, "two")
+		}, false},
 		{"another record cannot be read", "one", func(w *world, h history) {
 			bob := w.Tag("c-bob")
 			h[key(bob)] = store.Value{Data: []byte(`{"v":99}`)}
@@ -246,6 +250,7 @@ func TestRevokedInWhatMoves(t *testing.T) {
 // What is remembered for a failover is bounded, and goes by itself.
 func TestRevokedMemoryIsBounded(t *testing.T) {
 	w := newWorld(t)
+	w.db.down.Store(true)
 	before := &access.Record{Known: []access.Known{{Hash: "browser"}}}
 	what := (&access.Record{}).RevokedSince(before)
 	for range maxAgain + 10 {
