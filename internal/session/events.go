@@ -4,6 +4,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,6 +75,20 @@ func (m *moving) doubt(tag string) {
 func (m *moving) put(tag string, w waiting) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.putLocked(tag, w)
+}
+
+// putBack is put for what could not be moved. What was written meanwhile tells
+// more.
+func (m *moving) putBack(tag string, w waiting) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, newer := m.waiting[tag]; !newer {
+		m.putLocked(tag, w)
+	}
+}
+
+func (m *moving) putLocked(tag string, w waiting) {
 	if m.waiting == nil {
 		m.waiting = make(map[string]waiting)
 	}
@@ -110,12 +125,7 @@ func (rs *Records) move(ctx context.Context, all map[string]waiting) error {
 	var events []audit.Event
 	failed := func(tag string, w waiting, err error) {
 		errs = append(errs, err)
-		rs.moving.mu.Lock()
-		_, newer := rs.moving.waiting[tag]
-		rs.moving.mu.Unlock()
-		if !newer {
-			rs.moving.put(tag, w)
-		}
+		rs.moving.putBack(tag, w)
 	}
 	for tag, w := range all {
 		if w.unread {
@@ -193,29 +203,25 @@ func (rs *Records) makeRoom(ctx context.Context, tag string) error {
 }
 
 // MoveAll looks at the record of everybody on file for events that nobody moved,
-// because a process was killed that meant to.
-func (rs *Records) MoveAll(ctx context.Context, on directory.Finder) error {
+// because a process was killed that meant to. A record that cannot be read, or moved
+// from, keeps it from no other; the first error is returned.
+func (rs *Records) MoveAll(ctx context.Context, on directory.Finder) (first error) {
 	for q := (directory.Query{Limit: 500}); ; {
 		page, next, err := on.Find(ctx, q)
 		if err != nil {
-			return err
+			return cmp.Or(first, err)
 		}
 		all := make(map[string]waiting)
 		for _, c := range page {
 			tag := rs.Tag(c.ID)
 			w, err := rs.waits(ctx, tag)
-			if err != nil {
-				return err
-			}
-			if len(w.events) > 0 {
+			if first = cmp.Or(first, err); len(w.events) > 0 {
 				all[tag] = w
 			}
 		}
-		if err := rs.move(ctx, all); err != nil {
-			return err
-		}
-		if q.Cursor = next; next == "" {
-			return nil
+		first = cmp.Or(first, rs.move(ctx, all))
+		if q.Cursor = next; next == "" || ctx.Err() != nil {
+			return first
 		}
 	}
 }
