@@ -50,6 +50,9 @@ func (c *Config) home() Method {
 	return slices.MinFunc(c.Methods, func(a, b Method) int { return cmp.Compare(a.remote(), b.remote()) })
 }
 
+// linkLife is how long a link works that no method of the gate's has asked for.
+func (c *Config) linkLife() time.Duration { return cmp.Or(c.home().Describe().Life, 24*time.Hour) }
+
 // Begin is the path of the page with which signing in begins.
 func (c *Config) Begin() string { return c.Path + "/" + c.home().Path() }
 

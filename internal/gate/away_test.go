@@ -196,6 +196,9 @@ func TestGoogleAlone(t *testing.T) {
 	if q := i.Asked()[0]; q.Get("prompt") != "select_account" {
 		t.Errorf("on a shared computer: %v", q)
 	}
+	if p := w.browser().get("/sign-in/help"); !strings.Contains(p.text(), "lasts 24 hours") {
+		t.Errorf("of a link that staff send it says %s", p.text())
+	}
 }
 
 // TestGoogleIsOffered: where one way in does not work there is another, and none

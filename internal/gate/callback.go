@@ -4,7 +4,6 @@
 package gate
 
 import (
-	"cmp"
 	"crypto/subtle"
 	"errors"
 	"net/http"
@@ -232,7 +231,7 @@ func (v *visit) finish(m Method, f *flow, switching bool) {
 	case state == access.Unproved && client.EmailOK:
 		v.jar.endFlow(v.w, f)
 		v.sendLink(v.jar.newest(v.w), to, order{
-			life: cmp.Or(v.home().Describe().Life, 24*time.Hour), back: f.Back, shared: f.Shared, shown: to.String(), account: as,
+			life: v.linkLife(), back: f.Back, shared: f.Shared, shown: to.String(), account: as,
 		})
 	case state == access.Unproved:
 		v.noMatch(m, f, "mailbox")

@@ -190,7 +190,6 @@ func (v *visit) logo() {
 
 // help is the page of tips.
 func (v *visit) help() {
-	home := v.home().Describe()
 	body := []ui.Block{
 		ui.Heading("help.mail.head"),
 		ui.Steps{Keys: []string{"help.mail.1", "help.mail.2", "help.mail.3", "help.mail.4", "help.mail.5"}},
@@ -198,7 +197,7 @@ func (v *visit) help() {
 		ui.Heading("help.link.head"),
 		ui.Steps{Keys: []string{"help.link.1", "help.link.2"}},
 	}
-	slots := ui.Slots{"life": ui.Life(home.Life)}
+	slots := ui.Slots{"life": ui.Life(v.linkLife())}
 	for _, m := range v.Methods {
 		if d := m.Describe(); d.Away && slots["method"] == "" {
 			slots["method"] = d.Label
