@@ -71,7 +71,8 @@ func secretCommand() *cobra.Command {
 
 Every key of a gate is derived from it: keep it where only the server can read
 it, and keep a copy where you keep other keys. Without it the store cannot be
-read, and everybody has to sign in again.
+read: everybody has to sign in again, and a list of clients that the gate keeps
+is lost.
 
 	( umask 077; caddy portalgate secret > /etc/portalgate/secret )
 

@@ -85,7 +85,7 @@ func acquireRuntime(name string, at place, s secret) (*pooledRuntime, func() err
 	case r.fingerprint != s.fingerprint:
 		// Records sealed with the old secret would all read as damaged.
 		release()
-		return nil, nil, fmt.Errorf("secret: it is not the one that gate %q runs with; put that one back, or give the gate a new store as well, and everybody signs in again", name)
+		return nil, nil, fmt.Errorf("secret: it is not the one that gate %q runs with; put that one back, or give the gate a new store as well: everybody signs in again, and a list of clients that the gate keeps begins empty", name)
 	}
 	return r, release, nil
 }
