@@ -12,10 +12,11 @@ import (
 	"testing"
 )
 
+var declared = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+
 // testsInTree returns the names of all tests there are.
 func testsInTree(t *testing.T) map[string]bool {
 	t.Helper()
-	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
 	names := make(map[string]bool)
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -90,7 +91,6 @@ func TestTableOfStandards(t *testing.T) {
 // TestCommandsOfFigures: each command that stands beside a figure runs a test, in
 // each package that it names.
 func TestCommandsOfFigures(t *testing.T) {
-	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
 	command := regexp.MustCompile("`[^`]*go test [^`]*-run ('[^']+'|\"[^\"]+\"|\\S+) [^`]*`")
 	seen := 0
 	for _, file := range []string{"README.md", "SECURITY.md", "plugins/README.md"} {
