@@ -41,7 +41,6 @@ type method struct {
 	Name     string `json:"name"`
 	Reattach string `json:"reattach"`
 	MTLS     string `json:"mtls"`
-	NoMTLS   bool   `json:"no_mtls"`
 }
 
 // sights are what was seen on the way through all routes.

@@ -170,7 +170,7 @@ func (e *exam) plugins() {
 		if m.Reattach != "" {
 			e.say(Wrong, "plugin "+m.Name, "reattach is for whoever writes the plugin: the gate neither starts it nor knows what runs there; take the line out")
 		}
-		if m.MTLS == "off" || m.NoMTLS {
+		if m.MTLS == "off" {
 			e.say(Look, "plugin "+m.Name, "with mtls off any program of this user can answer in the plugin's place; take the line out if the plugin can do mutual TLS")
 		}
 	}
