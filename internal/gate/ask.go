@@ -50,8 +50,15 @@ func (c *Config) home() Method {
 	return slices.MinFunc(c.Methods, func(a, b Method) int { return cmp.Compare(a.remote(), b.remote()) })
 }
 
-// linkLife is how long a link works that no method of the gate's has asked for.
-func (c *Config) linkLife() time.Duration { return cmp.Or(c.home().Describe().Life, 24*time.Hour) }
+// linkLife is how long a link works that no method has asked for: as long as those
+// that one asks for, and without such a one as those that staff send. The life of a
+// PIN is none of a link.
+func (c *Config) linkLife() time.Duration {
+	if m := c.home(); m.remote() == 0 {
+		return cmp.Or(m.Describe().Life, deskLinkLife)
+	}
+	return deskLinkLife
+}
 
 // Begin is the path of the page with which signing in begins.
 func (c *Config) Begin() string { return c.Path + "/" + c.home().Path() }
