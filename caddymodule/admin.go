@@ -30,6 +30,8 @@ func init() { caddy.RegisterModule(adminAPI{}) }
 //	POST /portalgate/<gate>/keys/rotate  {"compromised": true}, or nothing
 //	POST /portalgate/<gate>/pins         {"email": "…", "verified_by": "…"}
 //	POST /portalgate/<gate>/unlock       {"email": "…"}, or {"id": "…"}
+//	POST /portalgate/<gate>/invitations  the same; "message" and "return_to" too
+//	POST /portalgate/<gate>/sessions/end {"email": "…"}, or {"id": "…"}
 //	GET  /portalgate/<gate>/audit        ?client=&by=&what=&since=&until=&cursor=&limit=
 //	GET  /portalgate/<gate>/audit/verify ?head=
 //	POST /portalgate/<gate>/mail/try     {"to": "you@example.com"}
@@ -59,6 +61,8 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/portalgate/{gate}/keys/rotate", Handler: gateRoute(http.MethodPost, noted("keys_rotate_asked", rotateKeys))},
 		{Pattern: "/portalgate/{gate}/pins", Handler: gateRoute(http.MethodPost, noted("pin_asked", issuePIN))},
 		{Pattern: "/portalgate/{gate}/unlock", Handler: gateRoute(http.MethodPost, noted("unlock_asked", unlock))},
+		{Pattern: "/portalgate/{gate}/invitations", Handler: gateRoute(http.MethodPost, noted("invitation_asked", invite))},
+		{Pattern: "/portalgate/{gate}/sessions/end", Handler: gateRoute(http.MethodPost, noted("sessions_end_asked", endSessions))},
 		{Pattern: "/portalgate/{gate}/audit", Handler: gateRoute(http.MethodGet, listAudit)},
 		{Pattern: "/portalgate/{gate}/audit/verify", Handler: gateRoute(http.MethodGet, verifyAudit)},
 		{Pattern: "/portalgate/{gate}/mail/try", Handler: gateRoute(http.MethodPost, tryMail)},
@@ -200,7 +204,8 @@ func answerable(err error) error {
 		status int
 	}{
 		{gate.ErrNoAccess, http.StatusConflict}, {gate.ErrNoPIN, http.StatusConflict}, {gate.ErrLocked, http.StatusConflict},
-		{gate.ErrNotVerified, http.StatusUnprocessableEntity},
+		{gate.ErrNoConsent, http.StatusConflict}, {gate.ErrWithheld, http.StatusConflict},
+		{gate.ErrNotVerified, http.StatusUnprocessableEntity}, {gate.ErrReturnTo, http.StatusUnprocessableEntity}, {gate.ErrWords, http.StatusUnprocessableEntity},
 		{gate.ErrElsewhere, http.StatusConflict}, {gate.ErrUnlisted, http.StatusConflict},
 		{gate.ErrImportMoved, http.StatusConflict}, {directory.ErrDeleted, http.StatusConflict},
 	} {

@@ -29,7 +29,7 @@ func init() {
 		Short: "Commands of the sign-in gate",
 		Long:  "Commands of the sign-in gate of a client portal.",
 		CobraFunc: func(cmd *cobra.Command) {
-			group(cmd, secretCommand(), keysCommand(), pinCommand(), unlockCommand(), mailCommand(), pluginCommand(), clientsCommand(), doctorCommand(), auditCommand())
+			group(cmd, secretCommand(), keysCommand(), pinCommand(), unlockCommand(), inviteCommand(), sessionsCommand(), mailCommand(), pluginCommand(), clientsCommand(), doctorCommand(), auditCommand())
 		},
 	})
 }

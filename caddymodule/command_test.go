@@ -28,7 +28,7 @@ func TestSlips(t *testing.T) {
 		top := &cobra.Command{Use: "caddy", SilenceUsage: true, SilenceErrors: true}
 		top.SetOut(io.Discard)
 		top.SetErr(io.Discard)
-		group(top, keysCommand(), pinCommand(), mailCommand(), pluginCommand(), clientsCommand(), auditCommand())
+		group(top, keysCommand(), pinCommand(), sessionsCommand(), mailCommand(), pluginCommand(), clientsCommand(), auditCommand())
 		top.SetArgs(strings.Fields(args))
 		err := top.Execute()
 		if (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {

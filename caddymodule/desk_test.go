@@ -212,8 +212,8 @@ func TestPINCommand(t *testing.T) {
 		{"nobody to ask", []string{"pin", "--email", ada, "--address", address}, "say how you made sure who is calling"},
 		{"not on file", []string{"pin", "--email", "eve@example.com", "--verified-by", "x", "--address", address}, "not on file"},
 		{"too long", []string{"pin", "--email", ada, "--verified-by", strings.Repeat("x", 201), "--address", address}, "at most 200 characters"},
-		{"unlock nobody", []string{"unlock", "--address", address}, "say whom to unlock"},
-		{"unlock two", []string{"unlock", "--email", ada, "--id", "c-ada", "--address", address}, "say whom to unlock"},
+		{"unlock nobody", []string{"unlock", "--address", address}, "say whom: "},
+		{"unlock two", []string{"unlock", "--email", ada, "--id", "c-ada", "--address", address}, "say whom: "},
 		{"unlock a stranger", []string{"unlock", "--id", "c-eve", "--address", address}, "not on file"},
 	} {
 		out, said, ok := printed(t, tc.args...)

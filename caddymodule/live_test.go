@@ -291,9 +291,14 @@ func formValues(t *testing.T, p page, action string) url.Values {
 // ask asks for a link, and returns it from the inbox.
 func (b *browser) ask(address string) string {
 	b.t.Helper()
+	return b.mailed(func() { b.send(b.get("/sign-in/magic-link"), "/sign-in/magic-link", "email", address) })
+}
+
+// mailed returns the link of the mail that do has sent.
+func (b *browser) mailed(do func()) string {
+	b.t.Helper()
 	before := len(b.links())
-	p := b.get("/sign-in/magic-link")
-	b.send(p, "/sign-in/magic-link", "email", address)
+	do()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(20 * time.Second)

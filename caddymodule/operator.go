@@ -35,14 +35,22 @@ type pinOrder struct {
 	VerifiedBy string `json:"verified_by"`
 }
 
-// whom is what POST unlock takes: one of the two.
+// whom says which client is meant: one of the two. It is what POST unlock and POST
+// sessions/end take.
 type whom struct {
 	Email string `json:"email,omitempty"`
 	ID    string `json:"id,omitempty"`
 }
 
-// unlocked is its answer.
-type unlocked struct {
+// invitation is what POST invitations takes.
+type invitation struct {
+	whom
+	ReturnTo string `json:"return_to,omitempty"`
+	Message  string `json:"message,omitempty"`
+}
+
+// meant is the answer to all three: the client's id.
+type meant struct {
 	Client string `json:"client"`
 }
 
@@ -60,24 +68,50 @@ func issuePIN(g *liveGate, r *http.Request) (any, error) {
 
 func unlock(g *liveGate, r *http.Request) (any, error) {
 	var in whom
-	if err := decodeBody(r, &in); err != nil {
+	id, err := in.read(g, r, &in)
+	if err != nil {
 		return nil, err
 	}
-	if (in.Email == "") == (in.ID == "") {
-		return nil, apiError(http.StatusUnprocessableEntity, errors.New("say whom to unlock: the address on file, or the id"))
+	return meant{id}, g.runtime.Unlock(r.Context(), id, operator)
+}
+
+func endSessions(g *liveGate, r *http.Request) (any, error) {
+	var in whom
+	id, err := in.read(g, r, &in)
+	if err != nil {
+		return nil, err
 	}
-	if in.Email != "" {
-		a, err := address.Parse(in.Email)
-		if err != nil {
-			return nil, directory.ErrNotFound
-		}
-		client, err := g.config.Clients.ByAddress(r.Context(), a)
-		if err != nil {
-			return nil, err
-		}
-		in.ID = client.ID
+	return meant{id}, g.runtime.EndSessions(r.Context(), id, operator)
+}
+
+func invite(g *liveGate, r *http.Request) (any, error) {
+	var in invitation
+	id, err := in.read(g, r, &in)
+	if err != nil {
+		return nil, err
 	}
-	return unlocked{in.ID}, g.runtime.Unlock(r.Context(), in.ID, operator)
+	return meant{id}, g.runtime.QueueLink(r.Context(), gate.LinkOrder{
+		Client: id, By: operator, Invite: true, ReturnTo: in.ReturnTo, Words: in.Message,
+	})
+}
+
+// read reads a body that w is a part of, and returns the id of who is meant.
+func (w *whom) read(g *liveGate, r *http.Request, into any) (string, error) {
+	if err := decodeBody(r, into); err != nil {
+		return "", err
+	}
+	if (w.Email == "") == (w.ID == "") {
+		return "", apiError(http.StatusUnprocessableEntity, errors.New("say whom: the address on file, or the id"))
+	}
+	if w.Email == "" {
+		return w.ID, nil
+	}
+	a, err := address.Parse(w.Email)
+	if err != nil {
+		return "", directory.ErrNotFound
+	}
+	client, err := g.config.Clients.ByAddress(r.Context(), a)
+	return client.ID, err
 }
 
 func pinCommand() *cobra.Command {
@@ -122,28 +156,60 @@ command asks.`,
 }
 
 func unlockCommand() *cobra.Command {
-	cmd := &cobra.Command{
+	return aboutClient(&cobra.Command{
 		Use:   "unlock (--email <address> | --id <id>)",
 		Short: "Lets a client in again whom a limit keeps out",
 		Long: `Lets a client use PINs and codes from mails again, after too many wrong ones have
 turned them off, and ask for links again, after too many: of both the client is told
 by mail. Mail that was held back after a complaint of spam is sent again.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			w := whom{Email: flagOf(cmd, "email"), ID: flagOf(cmd, "id")}
-			if (w.Email == "") == (w.ID == "") {
-				return errors.New("say whom to unlock: --email ada@example.com, or --id")
-			}
-			var done unlocked
-			if err := askGate(cmd, http.MethodPost, "/unlock", w, &done); err != nil {
-				return err
-			}
-			if asJSON(cmd) {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(done)
-			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "client %s can use PINs and mail codes, ask for links, and is sent mail\n", done.Client)
-			return nil
-		},
+	}, "/unlock", "client %s can use PINs and mail codes, ask for links, and is sent mail\n", func(w whom) any { return w })
+}
+
+func inviteCommand() *cobra.Command {
+	var in invitation
+	cmd := aboutClient(&cobra.Command{
+		Use:   "invite (--email <address> | --id <id>) [--message <text>] [--return-to <path>]",
+		Short: "Mails a client an invitation to the portal",
+		Long: `Mails a client who is on file an invitation, with a link that signs in once. An
+earlier invitation is void then. What became of the mail, the audit log says.`,
+	}, "/invitations", "the invitation of client %s is on its way\n", func(w whom) any {
+		in.whom = w
+		return in
+	})
+	cmd.Flags().StringVar(&in.Message, "message", "", "The practice's own words, at most 500 characters")
+	cmd.Flags().StringVar(&in.ReturnTo, "return-to", "", "The path of the page to land on, such as /forms")
+	return cmd
+}
+
+func sessionsCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "sessions", Short: "What a client is signed in with"}
+	group(cmd, aboutClient(&cobra.Command{
+		Use:   "end (--email <address> | --id <id>)",
+		Short: "Signs a client out everywhere",
+		Long: `Signs a client out everywhere, at once: open pages and connections too. Links and
+PINs that were not used yet stay good.`,
+	}, "/sessions/end", "client %s is signed out everywhere\n", func(w whom) any { return w }))
+	return cmd
+}
+
+// aboutClient makes cmd ask the gate for something about one client. order is what
+// is sent to path, and done what is said then, with the client's id.
+func aboutClient(cmd *cobra.Command, path, done string, order func(whom) any) *cobra.Command {
+	cmd.Args = takes(cobra.NoArgs)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		w := whom{Email: flagOf(cmd, "email"), ID: flagOf(cmd, "id")}
+		if (w.Email == "") == (w.ID == "") {
+			return errors.New("say whom: --email ada@example.com, or --id")
+		}
+		var m meant
+		if err := askGate(cmd, http.MethodPost, path, order(w), &m); err != nil {
+			return err
+		}
+		if asJSON(cmd) {
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(m)
+		}
+		_, err := fmt.Fprintf(cmd.ErrOrStderr(), done, m.Client)
+		return err
 	}
 	gateFlags(cmd)
 	cmd.Flags().String("email", "", "The client's address on file")
