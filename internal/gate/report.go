@@ -14,6 +14,7 @@ import (
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/mail"
+	"github.com/portalgate/portalgate/internal/session"
 	"github.com/portalgate/portalgate/internal/store"
 )
 
@@ -81,30 +82,57 @@ func (v *visit) forget(r mail.Report) error {
 	})
 }
 
-// note keeps what a report says. One of another program's mail says nothing.
+// note keeps what a report says. One of another program's mail says nothing. A
+// complaint goes into the client's record first: if that fails, it is still news
+// when the service comes again.
 func (v *visit) note(r mail.Report) error {
 	tag, id, ok := v.eng.keys.openMailRef(r.Ref)
 	if !ok || r.Fate == "" {
 		return nil
 	}
+	told := false // by the record
+	if r.Fate == mail.Complained {
+		var err error
+		if told, err = v.complain(tag, id, r.Reason); err != nil {
+			return err
+		}
+	}
 	client, news := "", false
-	var to access.Hash
 	err := v.eng.keepPostbag(v.r.Context(), tag, func(_ time.Time, p *postbag) {
 		if p.find(id) == nil { // it was quicker than who has sent it
 			p.note(mailNote{ID: id, Kind: "mail", Fate: mail.Queued, Asked: r.At.Unix(), Until: r.At.Unix()}, r.At)
 		}
-		to = p.find(id).To
 		client, news = p.Client, p.became(id, r.Fate, r.Reason, r.At)
 	})
-	if err == nil && r.Fate == mail.Complained {
-		err = v.eng.records.Update(v.r.Context(), tag, func(now time.Time, r *access.Record) error {
-			r.Complain(now, cmp.Or(to, r.Address))
-			return nil
-		})
+	if err != nil || !news {
+		return err
 	}
-	if err == nil && news {
+	if !told {
 		v.eng.told(v.rt, audit.Event{What: "mail_" + string(r.Fate), Client: client, Note: r.Reason})
-		v.rt.audit(v.Config, "mail_"+string(r.Fate), zap.String("client", client), zap.String("because", r.Reason))
 	}
-	return err
+	v.rt.audit(v.Config, "mail_"+string(r.Fate), zap.String("client", client), zap.String("because", r.Reason))
+	return nil
+}
+
+// complain has nothing mailed any more to where a mail went, and reports whether
+// that is new.
+func (v *visit) complain(tag, id, reason string) (changed bool, err error) {
+	p, err := v.eng.postbag(v.r.Context(), tag)
+	if err != nil {
+		return false, err
+	}
+	var to access.Hash
+	if m := p.find(id); m != nil {
+		to = m.To
+	}
+	ctx := session.Acting(v.r.Context(), access.Cause{Note: reason})
+	err = v.eng.records.Update(ctx, tag, func(now time.Time, r *access.Record) error {
+		before := r.Spam
+		r.Complain(now, cmp.Or(to, r.Address))
+		if changed = r.Spam != before; !changed {
+			return store.ErrUnchanged
+		}
+		return nil
+	})
+	return changed, err
 }

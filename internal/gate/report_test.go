@@ -9,10 +9,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/portalgate/portalgate/internal/audit"
 	"github.com/portalgate/portalgate/internal/mail"
 )
 
@@ -143,6 +145,10 @@ func TestComplaint(t *testing.T) {
 	w.tells(true, mail.Report{Ref: s.tried()[0].Ref, Fate: mail.Complained, Reason: "spam", At: w.clock.now(), Once: "1"})
 	if _, withheld, err := w.rt.Mails(t.Context(), "c-ada"); !withheld || err != nil {
 		t.Errorf("withheld: %v, %v", withheld, err)
+	}
+	told := slices.DeleteFunc(w.events(), func(ev audit.Event) bool { return ev.What != "mail_complained" })
+	if len(told) != 1 || told[0].Client != "c-ada" || told[0].Note != "spam" {
+		t.Errorf("the audit log says %+v", told)
 	}
 	w.clock.advance(2 * time.Minute)
 	b.ask("ada@example.com")
