@@ -28,7 +28,12 @@ func TestS04_Cluster(t *testing.T) {
 
 func clusterCounts(t *testing.T, replicas int) {
 	n := redistest.Cluster(t)
-	gates := []*Store{open(t, clustered(n, replicas)), open(t, clustered(n, replicas))}
+	o := clustered(n, replicas)
+	for _, s := range n.Servers { // as who may do what a gate does and nothing else
+		s.Do(append([]string{"ACL", "SETUSER", "gate", "on", ">pa%ss", "+cluster", "+asking"}, rights("main")...)...)
+	}
+	o.URL = "redis://gate:pa%25ss@" + n.Servers[0].Addr()
+	gates := []*Store{open(t, o), open(t, o)}
 	const key = "access/counter"
 	full := gates[0].name("v", key).full
 	mustUpdate(t, gates[0], key, "0")

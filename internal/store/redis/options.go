@@ -22,7 +22,8 @@ type Options struct {
 	// The user needs its keys and channel (~portalgate:<gate>:* and
 	// &portalgate:<gate>:*) and +eval +evalsha +get +set +del +time +info +ping
 	// +hello +select +publish +subscribe +wait +zadd +zrem +zscore +zcard
-	// +zrangebyscore +hget +hgetall +hset +hdel +hincrby; in a cluster +cluster too.
+	// +zrangebyscore +hget +hgetall +hset +hdel +hincrby; in a cluster +cluster and
+	// +asking too, without which nothing is reached in a slot that moves.
 	URL string
 	// Prefix keeps stores of one server apart: the gate's name. It stands in
 	// every key and channel.
