@@ -20,8 +20,8 @@ var ErrCursor = errors.New("this cursor is none")
 
 // List returns the events that the filter picks, the newest first, and the cursor
 // of the next page, which is empty after the last. It reads the store, and then
-// the files for what is older. An error that it returns wraps store.ErrUnknown, or
-// is ErrCursor.
+// the files for what is older. An error that it returns wraps store.ErrUnknown, is
+// ErrCursor, or is about a file that cannot be read.
 func (c *Chain) List(ctx context.Context, f Filter) ([]Event, string, error) {
 	p, err := newPage(f)
 	if err != nil {

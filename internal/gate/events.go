@@ -31,7 +31,7 @@ import (
 const flushTime = 3 * time.Second
 
 // Events returns what happened, the newest first, and the cursor of the next page.
-// It returns audit.ErrCursor, or an error that wraps store.ErrUnknown.
+// Its errors are those of audit.Chain.List.
 func (rt *Runtime) Events(ctx context.Context, f audit.Filter) ([]audit.Event, string, error) {
 	e, c, err := rt.desk(ctx)
 	if err != nil {
