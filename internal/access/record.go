@@ -37,7 +37,7 @@ const (
 	maxLinks    = 3    // live at once; a fourth supersedes the oldest
 	maxSessions = 20   // live at once; one more ends the oldest
 	maxKnown    = 10   // browsers; one more is known in place of the oldest
-	maxPast     = 16   // links remembered
+	maxPast     = 16   // links, PINs and accounts remembered
 	maxEvents   = 8    // that wait to be moved to the audit log
 	maxReturn   = 512  // bytes of a link's return path
 	maxKind     = 40   // bytes that name a browser, or a method
@@ -148,12 +148,13 @@ type Known struct {
 	Used int64 `json:"u"` // last sign-in
 }
 
-// Past is what became of a link.
+// Past is what became of a link, of a PIN, or of an account that was taken away:
+// whoever presses the button in a mail again is told that it is done.
 type Past struct {
 	Hash  Hash  `json:"h"`
 	State State `json:"w"`
 	At    int64 `json:"t"`
-	// Life is how long the link was good for, in seconds.
+	// Life is how long the link was good for, in seconds; 0 for an account.
 	Life int64 `json:"f,omitempty"`
 	// Nonce and Session name who used the link and what they got, for the
 	// repetition of an answer that was lost. Only for a used link.
