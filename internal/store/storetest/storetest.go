@@ -127,6 +127,7 @@ func everyCall(ctx context.Context, b store.Backend) map[string]error {
 	_, got["Get"] = b.Get(ctx, "key")
 	got["Update"] = b.Update(ctx, "key", set("x"))
 	_, got["Allow"] = b.Allow(ctx, []limit.Ask{{Key: "key", Rate: limit.Rate{Count: 1, Per: time.Hour}}})
+	got["Forget"] = b.Forget(ctx, "key")
 	got["Put"] = b.Put(ctx, store.Item{ID: "id", Expires: time.Now().Add(1e6 * time.Hour)})
 	_, got["Lease"] = b.Lease(ctx, store.Fresh, 1, time.Minute)
 	got["Done"] = b.Done(ctx, "id")
