@@ -40,8 +40,9 @@ type Handler struct {
 	// The gate's name. Default: main.
 	Gate string `json:"gate,omitempty"`
 
-	// Paths that need no sign-in, such as /assets/*. Identity headers of the
-	// visitor's own making are removed there as everywhere.
+	// Paths that need no sign-in, such as /assets/*. Where a rewrite comes before,
+	// both the path as it came and as it is then must be among them. Identity
+	// headers of the visitor's own making are removed there as everywhere.
 	Public []string `json:"public,omitempty"`
 
 	// The "aud" of the assertion that the upstream gets. Default: the gate's
