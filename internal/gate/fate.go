@@ -28,7 +28,8 @@ const (
 type Mailed struct {
 	// ID is the local part of its Message-ID.
 	ID string `json:"id"`
-	// Kind is "link", "invitation" or "notice".
+	// Kind is "link", "invitation" or "notice"; "mail" as long as no more than a
+	// report of it is known, which came sooner.
 	Kind string `json:"kind"`
 	// Asked is when it was asked for, At when its fate was last heard of.
 	Asked time.Time `json:"asked_at"`

@@ -119,9 +119,9 @@ type FieldKind int
 const (
 	EmailField FieldKind = iota // type=email, autocomplete=email (novalidate: we check, kindly)
 	CodeField                   // inputmode=numeric, autocomplete=one-time-code
-	// Those of the desk, where what is typed is about somebody else and no browser
-	// is to fill it in.
-	TextField   // a line
+	TextField                   // a line, which no browser is to fill in
+	// Those of the desk, where what is typed is about somebody else; nor are they
+	// filled in.
 	SearchField // a line to search for
 	LongField   // several lines
 	DateField   // a day
