@@ -59,16 +59,14 @@ func network(from string) string {
 	return netip.PrefixFrom(ip.WithZone(""), 64).Masked().String()
 }
 
-// Flush appends what Later was given. An error says that it waits on, or, once,
-// how many had no room.
+// Flush appends what Later was given. An error says that it waits on. How many had no
+// room is an event of its own, once there is somewhere to keep it: as long as the
+// store is away they would be one a second.
 func (c *Chain) Flush(ctx context.Context) error {
 	c.mu.Lock()
 	events, lost := c.queued, c.lost
 	c.queued, c.lost = nil, 0
 	c.mu.Unlock()
-	if lost > 0 {
-		c.Later(Event{ID: fmt.Sprintf("lost-%d-%d", lost, time.Now().UnixNano()), At: time.Now(), What: "events_lost", By: "gate", Note: fmt.Sprintf("%d events had no room", lost)})
-	}
 	about := slices.DeleteFunc(slices.Clone(events), func(ev Event) bool { return ev.Client == "" && ev.By == "" })
 	var err error
 	switch {
@@ -80,11 +78,15 @@ func (c *Chain) Flush(ctx context.Context) error {
 	}
 	if err != nil {
 		c.mu.Lock()
-		c.queued = append(events, c.queued...)
+		c.queued, c.lost = append(events, c.queued...), c.lost+lost
 		c.boundLocked()
 		c.mu.Unlock()
+		return err
 	}
-	return err
+	if lost > 0 {
+		c.Later(Event{ID: fmt.Sprintf("lost-%d-%d", lost, time.Now().UnixNano()), At: time.Now(), What: "events_lost", By: "gate", Note: fmt.Sprintf("%d events had no room", lost)})
+	}
+	return nil
 }
 
 // Roll closes a piece that is old enough, so that the store need not keep it

@@ -63,14 +63,16 @@ func TestLaterWhileTheStoreIsAway(t *testing.T) {
 		}
 	}}, nil)
 	c.Later(Event{ID: "s", What: "client_added", Client: "c-new", By: "desk"})
-	if err := c.Flush(t.Context()); err == nil {
-		t.Fatal("a store that is away was written to")
-	}
-	if n := len(c.queued); n != maxQueued || c.lost != 1 {
-		t.Errorf("%d events wait and %d are lost, want %d and 1", n, c.lost, maxQueued)
-	}
-	if c.queued[0].By != "desk" {
-		t.Error("what staff did was pushed out")
+	for n, lost := range []int{1, maxQueued + 1, 2*maxQueued + 1} {
+		if err := c.Flush(t.Context()); err == nil {
+			t.Fatal("a store that is away was written to")
+		}
+		if n := len(c.queued); n != maxQueued || c.lost != lost {
+			t.Errorf("%d events wait and %d are lost, want %d and %d", n, c.lost, maxQueued, lost)
+		}
+		if c.queued[0].By != "desk" || slices.ContainsFunc(c.queued, func(e Event) bool { return e.By == "gate" }) {
+			t.Errorf("after %d s what staff did is pushed out, or the queue is full of what was lost", n)
+		}
 	}
 }
 
@@ -84,5 +86,17 @@ func TestLaterOfStaffAlone(t *testing.T) {
 	c.Later(Event{ID: "m", What: "notice_sent", Client: "c-eve"})
 	if n := len(c.queued); n != maxQueued || c.lost != 3 || c.queued[0].ID != "2" || c.queued[n-1].ID != fmt.Sprint(maxQueued+1) {
 		t.Errorf("%d events wait from %q on, and %d are lost", n, c.queued[0].ID, c.lost)
+	}
+}
+
+// TestLostAreToldOnce: a gap that nobody knows of is worse than a gap.
+func TestLostAreToldOnce(t *testing.T) {
+	c := New(nil, nil)
+	c.lost = 3
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.queued) != 1 || c.queued[0].What != "events_lost" || c.queued[0].Note != "3 events had no room" || c.lost != 0 {
+		t.Errorf("what waits is %+v, and %d are lost still", c.queued, c.lost)
 	}
 }
