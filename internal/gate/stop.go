@@ -58,32 +58,18 @@ func (v *visit) lookStop(f *flow) (opened, error) {
 	if !ok {
 		return o, nil
 	}
+	given := access.HashOf(secret)
 	r, err := v.eng.records.Get(v.r.Context(), tag)
 	if err != nil {
 		return o, ignoreNotFound(err)
 	}
-	given := access.HashOf(secret)
-	names := func(link access.Hash) bool { return access.HashOf(v.eng.keys.stopSecret(link)) == given }
-	for _, l := range r.Links {
-		if names(l.Hash) && v.now.Unix() < l.Expires+int64(stopLife/time.Second) {
-			o.hash = l.Hash
+	if !v.stops(r, given, &o) { // another gate may have mailed it since
+		if r, err = v.eng.records.Again(v.r.Context(), tag); err != nil {
+			return o, ignoreNotFound(err)
 		}
-	}
-	if p, live := r.LivePIN(v.now); live && v.eng.keys.stopsPIN(given, p.ID) {
-		o.hash, o.pin = p.ID, true
-	}
-	for _, p := range r.Past {
-		if p.PIN && v.eng.keys.stopsPIN(given, p.Hash) && v.now.Unix() < p.At+int64(stopLife/time.Second) {
-			o.hash, o.pin = p.Hash, true
+		if !v.stops(r, given, &o) {
+			return o, nil
 		}
-		if names(p.Hash) && v.now.Unix() < p.At+int64(stopLife/time.Second) {
-			o.hash = p.Hash
-		}
-	}
-	o.stranger = v.eng.stranger(r, given)
-	o.account = v.eng.stopsAccount(r, given)
-	if o.hash == "" && o.stranger == nobody && o.account == nil {
-		return o, nil
 	}
 	o.tag = tag
 	if o.account != nil {
@@ -104,6 +90,31 @@ func (v *visit) lookStop(f *flow) (opened, error) {
 		o.state = access.Live // what is not remembered is still there
 	}
 	return o, v.judge(r, &o)
+}
+
+// stops finds what in a record the token switches off, and reports whether there is
+// anything.
+func (v *visit) stops(r *access.Record, given access.Hash, o *opened) bool {
+	names := func(link access.Hash) bool { return access.HashOf(v.eng.keys.stopSecret(link)) == given }
+	for _, l := range r.Links {
+		if names(l.Hash) && v.now.Unix() < l.Expires+int64(stopLife/time.Second) {
+			o.hash = l.Hash
+		}
+	}
+	if p, live := r.LivePIN(v.now); live && v.eng.keys.stopsPIN(given, p.ID) {
+		o.hash, o.pin = p.ID, true
+	}
+	for _, p := range r.Past {
+		if p.PIN && v.eng.keys.stopsPIN(given, p.Hash) && v.now.Unix() < p.At+int64(stopLife/time.Second) {
+			o.hash, o.pin = p.Hash, true
+		}
+		if names(p.Hash) && v.now.Unix() < p.At+int64(stopLife/time.Second) {
+			o.hash = p.Hash
+		}
+	}
+	o.stranger = v.eng.stranger(r, given)
+	o.account = v.eng.stopsAccount(r, given)
+	return o.hash != "" || o.stranger != nobody || o.account != nil
 }
 
 // stopPage asks whether to switch the link off.
@@ -167,6 +178,10 @@ func (v *visit) stop() {
 	o, err := v.lookStop(p.flow)
 	if err != nil {
 		v.unknown(err)
+		return
+	}
+	if o.tag == "" { // it names nothing
+		v.show(v.stopPage(o, ""))
 		return
 	}
 	if (o.state == access.Live || o.state == access.Used) && v.claimTo(o) == stranger && !p.flow.Proved {
