@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -368,11 +369,13 @@ func (j *jar) sweep(w http.ResponseWriter) {
 }
 
 func sealJSON(b *seal.Box, v any, place string) string {
-	data, err := json.Marshal(v)
-	if err != nil {
+	var data bytes.Buffer
+	e := json.NewEncoder(&data)
+	e.SetEscapeHTML(false) // a cookie has no room for six bytes in the place of a "&"
+	if err := e.Encode(v); err != nil {
 		panic("gate: " + err.Error()) // plain data always encodes
 	}
-	return base64.RawURLEncoding.EncodeToString(b.Seal(data, place))
+	return base64.RawURLEncoding.EncodeToString(b.Seal(data.Bytes(), place))
 }
 
 func unsealJSON(b *seal.Box, s, place string, v any) bool {
