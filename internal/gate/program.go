@@ -125,13 +125,19 @@ const prepareLife = 10 * time.Minute
 // comes of it. It begins at some moment of its own: at the heels of the answer
 // it would show in those that follow.
 func (v *visit) prepare(m Method, f *flow, field string, to address.Address, state []byte) {
-	e, c, pause := v.eng, v.Config, v.rt.o.Pause
-	ctx, key := context.WithoutCancel(v.r.Context()), e.keys.preparedKey(f)
-	go func() {
-		if pause > 0 {
-			time.Sleep(rand.N(pause))
+	e, c, rt := v.eng, v.Config, v.rt
+	key := e.keys.preparedKey(f)
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if rt.closed {
+		return
+	}
+	rt.background.Go(func() {
+		select {
+		case <-time.After(rand.N(max(1, rt.o.Pause))):
+		case <-rt.life.Done():
 		}
-		ctx, cancel := context.WithTimeout(ctx, 2*m.within())
+		ctx, cancel := context.WithTimeout(rt.life, 2*m.within())
 		defer cancel()
 		select {
 		case e.preparing <- struct{}{}:
@@ -150,7 +156,7 @@ func (v *visit) prepare(m Method, f *flow, field string, to address.Address, sta
 		if err != nil {
 			c.Log.Error("keeping what a sign-in method has prepared", zap.String("method", m.Name), zap.Error(err))
 		}
-	}()
+	})
 }
 
 // life is how long what the method sends is good for, within that of a flow.
