@@ -13,7 +13,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -200,31 +199,6 @@ func TestGoogleAlone(t *testing.T) {
 	if p := w.browser().get("/sign-in/help"); !strings.Contains(p.text(), "lasts 24 hours") {
 		t.Errorf("of a link that staff send it says %s", p.text())
 	}
-}
-
-// briefPINs is the way in by PINs that last five minutes.
-type briefPINs struct{ digitsMethod }
-
-func (briefPINs) Describe() providers.Description {
-	return providers.Description{Text: "pin", Life: 5 * time.Minute, Digits: 6}
-}
-
-// TestLinkLife: how long a PIN lasts is not how long a link does.
-func TestLinkLife(t *testing.T) {
-	for want, all := range map[time.Duration][]Method{
-		24 * time.Hour: {{"pin", briefPINs{}}}, time.Hour: {{"pin", briefPINs{}}, {"magic_link", hourLinks{}}},
-	} {
-		if got := (&Config{Methods: all}).linkLife(); got != want {
-			t.Errorf("%d methods: %v, want %v", len(all), got, want)
-		}
-	}
-}
-
-// hourLinks is the way in by links that last an hour.
-type hourLinks struct{ digitsMethod }
-
-func (hourLinks) Describe() providers.Description {
-	return providers.Description{Text: "email", Life: time.Hour}
 }
 
 // TestGoogleIsOffered: where one way in does not work there is another, and none
