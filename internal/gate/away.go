@@ -150,7 +150,7 @@ func (v *visit) notNow(m Method, back string) {
 
 // refuse shows why a method lets nobody in now, by the stem of the page's texts.
 func (v *visit) refuse(m Method, status int, stem, back string, slots ui.Slots, more ...ui.Block) {
-	page := ui.Page{Status: status, Title: stem + ".title", Slots: methodSlots(m.Describe()), Body: []ui.Block{ui.Lead(stem + ".lead")}}
+	page := ui.Page{Status: status, Title: stem + ".title", Slots: methodSlots(m.Describe()), Body: []ui.Block{ui.Lead(v.unlinked(stem + ".lead"))}}
 	for name, value := range slots {
 		page.Slots[name] = value
 	}
@@ -164,4 +164,16 @@ func (v *visit) refuse(m Method, status int, stem, back string, slots ui.Slots, 
 	}
 	page.Body = append(page.Body, v.offers(m, back)...)
 	v.show(page)
+}
+
+// unlinked is the text to say in the place of one that names a link by mail, where
+// nobody can ask for one.
+func (v *visit) unlinked(key string) string {
+	switch key {
+	case "google.cancel.lead", "google.down.lead", "google.unproved.lead", "google.plus.lead", "google.nomatch.exact":
+		if v.home().remote() > 0 {
+			return "google.alone"
+		}
+	}
+	return key
 }

@@ -273,7 +273,7 @@ func (v *visit) refused(m Method, f *flow, stem, because string, more ...zap.Fie
 	text := m.Describe().Text + "." + stem
 	var body []ui.Block
 	if stem == "nomatch" {
-		body = append(body, ui.Text(text+".exact"))
+		body = append(body, ui.Text(v.unlinked(text+".exact")))
 	}
 	v.refuse(m, http.StatusForbidden, text, f.Back, ui.Slots{"google": f.Claim.Email}, body...)
 }

@@ -193,10 +193,11 @@ func (v *visit) help() {
 	body := []ui.Block{
 		ui.Heading("help.mail.head"),
 		ui.Steps{Keys: []string{"help.mail.1", "help.mail.2", "help.mail.3", "help.mail.4", "help.mail.5"}},
-		ui.Link{Key: "help.mail.button", Href: v.Path + "/" + v.home().Path(), Weight: ui.Main},
-		ui.Heading("help.link.head"),
-		ui.Steps{Keys: []string{"help.link.1", "help.link.2"}},
 	}
+	if v.home().remote() == 0 {
+		body = append(body, ui.Link{Key: "help.mail.button", Href: v.Path + "/" + v.home().Path(), Weight: ui.Main})
+	}
+	body = append(body, ui.Heading("help.link.head"), ui.Steps{Keys: []string{"help.link.1", "help.link.2"}})
 	slots := ui.Slots{"life": ui.Life(v.linkLife())}
 	for _, m := range v.Methods {
 		if d := m.Describe(); d.Away && slots["method"] == "" {
