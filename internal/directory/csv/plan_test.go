@@ -13,7 +13,7 @@ import (
 
 var (
 	ada   = directory.Client{ID: "c-ada", Email: "Ada@example.com", Name: "Ada Lovelace", Phone: "1", Language: "en", EmailOK: true, Version: 3}
-	grace = directory.Client{ID: "c-grace", Email: "grace@example.com", Name: "Grace Hopper", Access: true, EmailOK: true, Version: 1}
+	grace = directory.Client{ID: "c-grace", Email: "grace@example.com", Name: "Grace Hopper", Access: true, Version: 1}
 )
 
 func plan(t *testing.T, in string) ([]Change, error) {
@@ -48,7 +48,7 @@ func TestPlan(t *testing.T) {
 			changed(ada, func(c *directory.Client) { c.Phone, c.Language = "", "" }), false},
 		{"access given", "id,email,name,portal_access\nc-ada,Ada@example.com,Ada Lovelace,yes\n", ada,
 			changed(ada, func(c *directory.Client) { c.Access = true }), false},
-		{"access withdrawn", "email,name,portal_access\ngrace@example.com,Grace Hopper,no\n", grace,
+		{"access withdrawn", "portal_access,email,name\nno,grace@example.com,Grace Hopper\n", grace,
 			changed(grace, func(c *directory.Client) { c.Access = false }), true},
 		{"another address", "id,email,name\nc-grace,hopper@example.com,Grace Hopper\n", grace,
 			changed(grace, func(c *directory.Client) { c.Email = "hopper@example.com" }), true},

@@ -87,6 +87,7 @@ func TestParseRefuses(t *testing.T) {
 		{"column of another case", "id,Email,name\n", []string{"column 2 is unknown", "known columns are"}},
 		{"missing column", "id,name\n", []string{`no column "email"`, "known columns are"}},
 		{"column twice", "id,email,name,email\n", []string{`"email" is there twice`}},
+		{"first column twice", "id,email,name,id\n", []string{`"id" is there twice`}},
 		{"commas and semicolons", "id,email;name\nc-1,ada@example.com;Ada\n", []string{"column 2 is unknown"}},
 		{"no header", "c-1,ada@example.com,Ada Lovelace\n", []string{"column 1 is unknown"}},
 		{"UTF-16", "\xff\xfei\x00d\x00", []string{"line 1: not UTF-8"}},

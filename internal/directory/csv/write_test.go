@@ -123,8 +123,14 @@ func TestParseWithoutIDs(t *testing.T) {
 			t.Errorf("Parse(%q) = %+v, %v", in, list, err)
 		}
 	}
-	if _, err := Parse([]byte("id,email,name\n!,a@b.com,A\n"), Rules{NoID: true}); err == nil {
-		t.Error("an id that is none was taken")
+	for in, want := range map[string]string{
+		"id,email,name\n!,a@b.com,A\n": "line 2: id: must be",
+		"id,email,name\n,a@b,A\n":      "line 2: email: does not look like", // an absent id excuses nothing else
+		"name\nA\n":                    `no column "email"`,
+	} {
+		if _, err := Parse([]byte(in), Rules{NoID: true}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Parse(%q) = %v, want %q", in, err, want)
+		}
 	}
 	list, _ := Parse([]byte("email,name,email_ok\na@b.com,A,no\n"), Rules{NoID: true})
 	if list.Has("portal_access") || !list.Has("email_ok") {
