@@ -96,6 +96,7 @@ func TestJ02_BadKeySets(t *testing.T) {
 		"none":               jwks(),
 		"not a set":          key,
 		"not JSON":           "<html>",
+		"nested too deep":    strings.Replace(jwks(key), "{", `{"x":`+strings.Repeat("[", 9)+strings.Repeat("]", 9)+",", 1),
 		"too long":           jwks(key) + strings.Repeat(" ", 1<<20),
 	} {
 		g.publish(set)
@@ -120,8 +121,8 @@ func TestKeysOnlyFromTheGate(t *testing.T) {
 	}
 }
 
-// The gate rotates, then goes away for a day, then comes back having taken the
-// old key back: nobody is sent away who should not be.
+// The gate rotates, then goes away for a day, then says what is no key set, then
+// comes back having taken the old key back: nobody is sent away who should not be.
 func TestKeysFollowTheGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t)
@@ -143,6 +144,12 @@ func TestKeysFollowTheGate(t *testing.T) {
 		time.Sleep(24 * time.Hour)
 		check("gate away", "k1", "ok")
 		check("gate away, key unknown", "k3", "kid")
+		for _, set := range []string{"<html>", jwks(), jwks(one, one)} {
+			g.publish(set)
+			time.Sleep(31 * time.Second)
+			check("no key set, the request that fetches it", "k1", "ok")
+			check("no key set", "k1", "ok")
+		}
 		g.publish(jwks(two))
 		time.Sleep(31 * time.Second)
 		check("gate back, the request that notices", "k1", "ok")

@@ -50,6 +50,9 @@ func TestNew(t *testing.T) {
 		{"no issuer", identity.Options{}, false},
 		{"issuer with slash", identity.Options{Issuer: issuer + "/"}, false},
 		{"issuer without scheme", identity.Options{Issuer: "portal.example.com"}, false},
+		{"issuer with a user", identity.Options{Issuer: "https://ada@portal.example.com"}, false},
+		{"issuer with a fragment", identity.Options{Issuer: issuer + "#gate"}, false},
+		{"issuer without host", identity.Options{Issuer: "https:portal"}, false},
 		{"keys from a file", identity.Options{Issuer: issuer, KeysURL: "file:///etc/passwd"}, false},
 	} {
 		if _, err := identity.New(tc.o); (err == nil) != tc.ok {
@@ -270,9 +273,12 @@ func TestVerifyAnonymous(t *testing.T) {
 	if c, err := allowing.Verify(t.Context(), token); err != nil || !c.Anonymous || c.Subject != "" {
 		t.Errorf("allowed: %+v, %v", c, err)
 	}
-	nobody["email"] = "ada@example.com"
-	if _, err := allowing.Verify(t.Context(), g.sign(goodHeader, with(nobody))); code(err) != "subject" {
-		t.Errorf("anonymous with an address: %s", code(err))
+	for _, claim := range []string{"sub", "email", "name", "sid"} {
+		nobody[claim] = "ada"
+		if _, err := allowing.Verify(t.Context(), g.sign(goodHeader, with(nobody))); code(err) != "subject" {
+			t.Errorf("anonymous with %s: %s", claim, code(err))
+		}
+		nobody[claim] = nil
 	}
 }
 
