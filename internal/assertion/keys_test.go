@@ -148,12 +148,19 @@ func TestUnreadableKeysStay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	private := keys
+	private.Previous = &keys.Current // it could go on signing
+	privatePrevious, err := json.Marshal(private)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, data := range map[string]string{
 		"empty":         "",
 		"not JSON":      "\x00\x01",
 		"no keys":       "{}",
 		"cut short":     string(good[:len(good)/2]),
 		"public only":   string(publicOnly),
+		"private still": string(privatePrevious),
 		"without names": strings.ReplaceAll(string(good), `"kid"`, `"nokid"`),
 	} {
 		m := newMemory()
