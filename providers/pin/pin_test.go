@@ -71,6 +71,21 @@ func TestP08_InputConfusion(t *testing.T) {
 	}
 }
 
+func TestNoAddress(t *testing.T) {
+	_, _, err := provisioned(t, PIN{}).Continue(context.Background(), providers.Request{Fields: map[string]string{"email": " ", "pin": "042137"}})
+	if denial, ok := errors.AsType[*providers.Denial](err); !ok || *denial != (providers.Denial{Reason: "email.empty", Field: "email"}) {
+		t.Errorf("no address: %v", err)
+	}
+}
+
+// Pages tell how many digits a PIN has and how long it works.
+func TestDescribe(t *testing.T) {
+	d := provisioned(t, PIN{Expires: caddy.Duration(2 * time.Hour), Digits: 7}).Describe()
+	if d.Life != 2*time.Hour || d.Digits != 7 {
+		t.Errorf("described as %+v", d)
+	}
+}
+
 func TestUnmarshalCaddyfile(t *testing.T) {
 	for _, tc := range []struct {
 		in   string
