@@ -133,6 +133,19 @@ func BenchmarkByID(b *testing.B) {
 	}
 }
 
+// Some twenty-five clients lie in one drawer: what becomes of one is nothing to the others.
+func TestDrawerKeepsTheOthers(t *testing.T) {
+	var d drawer
+	for _, id := range []string{"a", "b", "c"} {
+		d.put(directory.Client{ID: id, Version: 1})
+	}
+	d.put(directory.Client{ID: "b", Version: 2})
+	d.take("a")
+	if len(d.Clients) != 2 || d.Clients[0].ID != "b" || d.Clients[0].Version != 2 || d.Clients[1].ID != "c" || !slices.Equal(d.Gone, []string{"a"}) {
+		t.Errorf("b changed, a taken off file: %+v", d)
+	}
+}
+
 // Whatever ids a practice has, no drawer is much fuller than another.
 func TestDrawersFillEvenly(t *testing.T) {
 	m := on(t, openBolt(t))
