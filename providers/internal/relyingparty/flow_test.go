@@ -241,3 +241,22 @@ func TestReasons(t *testing.T) {
 		}
 	}
 }
+
+// TestO02_NothingAsked: the browser brings an answer, and what the gate keeps is of
+// no attempt, or of half of one. Without a nonce and a verifier of ours the code may
+// be of a sign-in that somebody else began: it is not even tried.
+func TestO02_NothingAsked(t *testing.T) {
+	i := oidctest.New(t)
+	p := opened(t, i)
+	for _, state := range []string{"", "{}", `{"verifier":"v"}`, `{"nonce":"n"}`} {
+		req := away(t, p, false)
+		req.State = []byte(state)
+		_, err := p.Finish(context.Background(), req)
+		if denial, ok := errors.AsType[*providers.Denial](err); !ok || denial.Reason != "google.late" {
+			t.Errorf("state %q: %v, want the page google.late", state, err)
+		}
+	}
+	if got := i.Hits(oidctest.Token); got != 0 {
+		t.Errorf("%d codes were tried", got)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -25,7 +26,7 @@ func TestO10_Discovery(t *testing.T) {
 	inner := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		t.Error("a redirect was followed to a server inside")
 	}))
-	defer inner.Close()
+	t.Cleanup(inner.Close) // the cases, which are parallel, go on after this function
 	with := func(name string, value any) func(*oidctest.Issuer) {
 		return func(i *oidctest.Issuer) {
 			i.Be(func(c *oidctest.Conduct) { c.Metadata = func(m map[string]any) { m[name] = value } })
@@ -78,6 +79,20 @@ func TestO10_Discovery(t *testing.T) {
 	}
 }
 
+// TestSafeURL: the secret and the code go over https, or to this machine.
+func TestSafeURL(t *testing.T) {
+	for s, refused := range map[string]bool{
+		"https://accounts.example.com/token": false, "http://localhost:8080/": false, "http://issuer.localhost/": false,
+		"http://127.0.0.1:8080/": false, "http://[::1]/": false,
+		"http://192.0.2.1/": true, "http://localhost.example/": true, "http://127.0.0.1.example/": true, "https:///token": true,
+		"https://ada@example.com/": true, "https://example.com/#a": true, "ftp://localhost/": true, "": true,
+	} {
+		if err := safeURL(s); (err != nil) != refused {
+			t.Errorf("%q: %v, refused should be %t", s, err, refused)
+		}
+	}
+}
+
 // TestDialled: whatever a name resolves to, what answers on these addresses is
 // no issuer.
 func TestDialled(t *testing.T) {
@@ -89,6 +104,10 @@ func TestDialled(t *testing.T) {
 		if err := safeDial(addr); (err != nil) != refused {
 			t.Errorf("%s: %v, refused should be %t", addr, err, refused)
 		}
+	}
+	transport := newClient().Transport.(capped).next.(*http.Transport)
+	if _, err := transport.DialContext(t.Context(), "tcp", "169.254.169.254:80"); err == nil || !strings.Contains(err.Error(), "there is no issuer at") {
+		t.Errorf("an issuer's client dials it: %v", err)
 	}
 }
 
@@ -157,7 +176,13 @@ func TestO12_NoStorm(t *testing.T) {
 	// What it said before will do while it is down again.
 	i.Instead(oidctest.Discovery, oidctest.Fails)
 	now.Add(int64(foundLife))
-	if _, err := p.Start(context.Background(), providers.Request{Callback: callback, Attempt: "a"}); err != nil {
-		t.Error(err)
+	before := i.Hits(oidctest.Discovery)
+	for range 2 {
+		if _, err := p.Start(context.Background(), providers.Request{Callback: callback, Attempt: "a"}); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := i.Hits(oidctest.Discovery) - before; got != 1 {
+		t.Errorf("a day later it was asked %d times, want once", got)
 	}
 }
