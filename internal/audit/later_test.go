@@ -6,8 +6,10 @@ package audit
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/portalgate/portalgate/internal/store"
 )
@@ -98,5 +100,50 @@ func TestLostAreToldOnce(t *testing.T) {
 	}
 	if len(c.queued) != 1 || c.queued[0].What != "events_lost" || c.queued[0].Note != "3 events had no room" || c.lost != 0 {
 		t.Errorf("what waits is %+v, and %d are lost still", c.queued, c.lost)
+	}
+}
+
+// TestUnlikeRefusalsAreKept: who presses one dead link in a loop hides no other
+// refusal, least of all one that is about somebody else.
+func TestUnlikeRefusalsAreKept(t *testing.T) {
+	c := New(nil, nil)
+	for range 2 {
+		for _, change := range []func(*Event){
+			func(*Event) {},
+			func(e *Event) { e.What = "code_refused" },
+			func(e *Event) { e.Client = "c-ada" },
+			func(e *Event) { e.From = "192.0.2.2" },
+			func(e *Event) { e.Method = "pin" },
+			func(e *Event) { e.Outcome = "late" },
+		} {
+			e := Event{What: "link_refused", Client: "c-eve", From: "192.0.2.1", Method: "email", Outcome: "used"}
+			change(&e)
+			c.Later(e)
+		}
+	}
+	if n := len(c.queued); n != 6 {
+		t.Errorf("%d events wait, want 6", n)
+	}
+}
+
+// TestT10_EveryFieldIsHashed: somebody who can write the files changes any one thing
+// of an event, such as when it was, and its hash no longer fits.
+func TestT10_EveryFieldIsHashed(t *testing.T) {
+	empty := new(Event).hash()
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[Event]()) {
+		var e Event
+		switch v := reflect.ValueOf(&e).Elem().FieldByIndex(f.Index); v.Interface().(type) {
+		case string:
+			v.SetString("changed")
+		case int64:
+			v.SetInt(1)
+		case time.Time:
+			v.Set(reflect.ValueOf(time.UnixMilli(1)))
+		default:
+			t.Errorf("%s: this test cannot change it", f.Name)
+		}
+		if hashed := e.hash() != empty; hashed != (f.Name != "Hash") {
+			t.Errorf("%s: hashed is %t", f.Name, hashed)
+		}
 	}
 }

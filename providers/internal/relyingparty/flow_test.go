@@ -248,7 +248,7 @@ func TestReasons(t *testing.T) {
 func TestO02_NothingAsked(t *testing.T) {
 	i := oidctest.New(t)
 	p := opened(t, i)
-	for _, state := range []string{"", "{}", `{"verifier":"v"}`, `{"nonce":"n"}`} {
+	for _, state := range []string{"", "{}", `{"v":"verifier"}`, `{"n":"nonce"}`} {
 		req := away(t, p, false)
 		req.State = []byte(state)
 		_, err := p.Finish(context.Background(), req)
