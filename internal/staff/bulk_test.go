@@ -58,6 +58,9 @@ func TestExport(t *testing.T) {
 	if w.Code != 200 || !strings.Contains(w.Body.String(), "c-ada,") || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/csv") || w.Header().Get("Cache-Control") != "no-store" {
 		t.Errorf("%d %s %v", w.Code, w.Body, w.Header())
 	}
+	if got := w.Header().Get("Cross-Origin-Resource-Policy"); got != "same-origin" {
+		t.Errorf("another site's page may have it in: %q", got)
+	}
 	s.err = fmt.Errorf("x: %w", store.ErrUnknown)
 	if w := ask(s.desk(t), "desk", "GET", "/api/v1/clients/export", ""); w.Code != 503 || strings.Contains(w.Header().Get("Content-Type"), "csv") {
 		t.Errorf("nothing of it: %d %v", w.Code, w.Header())

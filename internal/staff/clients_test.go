@@ -49,6 +49,7 @@ func TestClientsAPI(t *testing.T) {
 		{"changed in that moment", "PATCH", one, `{"name":"Ada King"}`, `"3"`, directory.ErrChanged, true, 412, "problem:changed", "change c-ada by desk"},
 		{"two versions", "PATCH", one, `{"version":3}`, `"2"`, nil, true, 412, "problem:changed", ""},
 		{"no version", "PATCH", one, `{"name":"Ada King"}`, "", nil, true, 428, "problem:version", ""},
+		{"two values", "PATCH", one, `{"version":3}{"name":"x"}`, "", nil, true, 400, "more than one value", ""},
 		{"another's id", "PATCH", one, `{"id":"c-bob"}`, `"3"`, nil, true, 400, "unknown field", ""},
 		{"removed", "DELETE", one, "", `"3"`, nil, true, 204, "", "remove c-ada 3 by desk"},
 		{"removed, changed meanwhile", "DELETE", one, "", `"1"`, nil, true, 412, "problem:changed", ""},
@@ -56,6 +57,7 @@ func TestClientsAPI(t *testing.T) {
 		{"kept elsewhere", "PATCH", one, `{"name":"x"}`, "", nil, false, 409, "Your list of clients is kept elsewhere.", ""},
 		{"kept elsewhere", "DELETE", one, "", `"3"`, nil, false, 409, "problem:elsewhere", ""},
 		{"sessions", "GET", one + "/sessions", "", "", nil, true, 200, `"kind":"Safari on iPhone"`, ""},
+		{"sessions of what is no id", "DELETE", "/api/v1/clients/a%20b/sessions", "", "", nil, true, 404, "problem:not-on-file", ""},
 		{"events", "GET", "/api/v1/events?what=pin_issued&limit=2", "", "", nil, true, 200, `"next":"n2"`, ""},
 		{"events of no time", "GET", "/api/v1/events?since=yesterday", "", "", nil, true, 422, `"field":"since"`, ""},
 		{"a client's events", "GET", one + "/events?cursor=n2", "", "", nil, true, 200, `"mails_withheld":true`, ""},
@@ -77,9 +79,9 @@ func TestClientsAPI(t *testing.T) {
 func TestPatchChangesWhatIsThere(t *testing.T) {
 	s := busy()
 	was := s.sheet.Client
-	ask(s.desk(t), "desk", "PATCH", "/api/v1/clients/c-ada", `{"version":3,"email_ok":false,"phone":""}`)
+	ask(s.desk(t), "desk", "PATCH", "/api/v1/clients/c-ada", `{"version":3,"email":"a@example.com","email_ok":false,"phone":""}`)
 	want := was
-	want.EmailOK, want.Phone = false, ""
+	want.Email, want.EmailOK, want.Phone = "a@example.com", false, ""
 	if s.changed != want {
 		t.Errorf("%+v, want %+v", s.changed, want)
 	}

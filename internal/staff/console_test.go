@@ -156,6 +156,11 @@ func TestPresses(t *testing.T) {
 	if c := s.changed; c.Name != "Ada" || c.Email != "a@example.com" || c.Access || c.EmailOK || c.Version != 2 || c.ID != "c-ada" {
 		t.Errorf("changed to %+v", c)
 	}
+	// Of the version the page was about: who has an old page open gives nothing back.
+	press(s.desk(t), "/clients/c-ada/access", "access", "yes", "version", "1")
+	if c := s.changed; !c.Access || c.Version != 1 {
+		t.Errorf("access of %+v", c)
+	}
 	for _, at := range []string{"invitation", "link"} {
 		s := busy()
 		w := press(s.desk(t), "/clients/c-ada/"+at, "message", "Hello\r\nAda", "return_to", "/forms")

@@ -105,6 +105,9 @@ func TestAnswers(t *testing.T) {
 		if !slices.Equal(tc.gate.audit, []string{"staff_request"}) {
 			t.Errorf("%s: audited as %q", tc.name, tc.gate.audit)
 		}
+		if o := tc.gate.order; tc.made == 1 && o != (gate.PINOrder{Email: "ada@example.com", VerifiedBy: "x", By: "desk"}) {
+			t.Errorf("%s: ordered %+v", tc.name, o)
+		}
 	}
 }
 
