@@ -53,6 +53,37 @@ func TestPINIsVoid(t *testing.T) {
 	}
 }
 
+func TestPINExpires(t *testing.T) {
+	for at, want := range map[time.Duration]bool{24*time.Hour - time.Second: true, 24 * time.Hour: false} {
+		if _, fresh, state := guess(pinned("042137"), after(at), "n", "042137"); fresh != want {
+			t.Errorf("after %v: opens %t, %q", at, fresh, state)
+		}
+	}
+}
+
+// However many PINs and days wrong guesses are spread over: after so many in a row
+// the right PIN opens nothing either.
+func TestWrongPINsTurnPINsOff(t *testing.T) {
+	r := pinned("042137")
+	var now time.Time
+	for n := range WrongPINs {
+		now = after(time.Duration(n/dayTries) * pinDay)
+		if r.PINsClosed(now) {
+			t.Fatalf("closed after %d wrong ones", n)
+		}
+		r.AddPIN(now, PIN{ID: name("pin", n), Check: []byte("042137"), Expires: now.Add(time.Hour).Unix()})
+		guess(r, now, "n", "0")
+	}
+	if last := r.Events[len(r.Events)-1]; !r.PINsOff() || last.What != "pin_off" {
+		t.Errorf("off is %t, staff are told %q", r.PINsOff(), last.What)
+	}
+	now = now.Add(pinDay)
+	r.AddPIN(now, PIN{ID: here, Check: []byte("042137"), Expires: now.Add(time.Hour).Unix()})
+	if _, fresh, _ := guess(r, now, "n", "042137"); fresh {
+		t.Error("the next one opens")
+	}
+}
+
 // An older gate that rewrites a record would drop what it does not know, and
 // with it the count of guesses: it must see that the record is newer. A record
 // without PINs is written so that it can.

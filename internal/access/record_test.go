@@ -67,6 +67,14 @@ func TestReturnPathIsBounded(t *testing.T) {
 			t.Errorf("a return path of %d bytes is kept with %d, want %d", n, len(l.ReturnTo), want)
 		}
 	}
+	for n, want := range map[int]int{128: 128, 129: 0} {
+		r := record(0)
+		r.AddLink(start, Link{Hash: here, Made: start.Unix(), Expires: after(day).Unix(), ReturnTo: strings.Repeat("/", n)})
+		r.Redeem(start, Redemption{Link: here, Session: here, Lifetimes: usual})
+		if _, _, past := r.Look(start, here); len(past.ReturnTo) != want {
+			t.Errorf("of a used link %d bytes are remembered with %d, want %d", n, len(past.ReturnTo), want)
+		}
+	}
 }
 
 // A record may be dropped once no link that it has forgotten could be taken on

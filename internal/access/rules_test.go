@@ -308,6 +308,9 @@ func TestL13_AnotherAddressStopsEverything(t *testing.T) {
 			t.Errorf("knows the browser %t, %d wrong codes", r.Knows(start, in.Browser), r.WrongCodes)
 		}
 	}
+	if !r.BoundTo("client", addresses[0]) || r.BoundTo("another", addresses[0]) {
+		t.Error("a record is not bound to one client at one address")
+	}
 	if r.Bind(start, "client", ""); r.BoundTo("client", "") {
 		t.Error("a record without an address is bound to nobody's")
 	}

@@ -76,18 +76,30 @@ func TestEnterAs(t *testing.T) {
 	}
 }
 
-// TestUnlinkEnds: what an account has opened ends when it is taken away, and
-// nothing else.
+// TestUnlinkEnds: somebody who got at a client's mail once has linked an account of
+// their own. When it is taken away, what it has opened ends, and the sign-in that
+// linked it, and nothing else.
 func TestUnlinkEnds(t *testing.T) {
-	now := time.Unix(1_000_000, 0)
-	lt := Lifetimes{Idle: time.Hour, Absolute: 2 * time.Hour, SharedIdle: time.Minute, SharedAbsolute: time.Hour}
-	mine := Subject{Method: "google", Hash: HashOf([]byte("mine"))}
-	r := new(Record)
-	r.EnterAs(now, Redemption{Session: HashOf([]byte("a")), Method: "google", Bind: mine, Lifetimes: lt}, true)
-	r.admit(now, Redemption{Session: HashOf([]byte("b")), Method: "magic_link", Lifetimes: lt}, false)
-	r.Unlink(now, mine.Hash)
-	if live := r.Live(now, lt); len(live) != 1 || live[0].Method != "magic_link" {
+	mine, other := Subject{Method: "google", Hash: HashOf([]byte("mine"))}, Subject{Method: "work", Hash: HashOf([]byte("other"))}
+	r := record(1)
+	linking := press(0, "a")
+	linking.Bind = mine
+	r.Redeem(start, linking)
+	if r.Recognizes(mine, false) != Live {
+		t.Fatal("the account is not linked")
+	}
+	r.EnterAs(start, Redemption{Session: HashOf([]byte("b")), Method: "google", Bind: mine, Lifetimes: usual}, false)
+	r.admit(start, Redemption{Session: HashOf([]byte("c")), Method: "pin", Lifetimes: usual}, false)
+	r.Link(start, other, Stranger{Browser: "abcdef"})
+	r.Unlink(start, mine.Hash)
+	if live := r.Live(start, usual); len(live) != 1 || live[0].Method != "pin" {
 		t.Errorf("left: %+v", live)
+	}
+	if r.Recognizes(mine, false) != Unproved || r.Recognizes(other, false) != Live {
+		t.Errorf("accounts left: %+v", r.Subjects)
+	}
+	if last := r.Events[len(r.Events)-1]; last.What != "account_unlinked" || last.Method != "google" {
+		t.Errorf("staff are told %+v", last)
 	}
 }
 
