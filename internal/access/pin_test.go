@@ -53,6 +53,20 @@ func TestPINIsVoid(t *testing.T) {
 	}
 }
 
+// A PIN is good in the history of the store that it was made in, and where it is not
+// known which that is. Whoever adds one does not say how often it was tried.
+func TestPINStays(t *testing.T) {
+	r := new(Record)
+	r.Bind(start, "client", "address")
+	r.Fence(start, "one")
+	r.AddPIN(start, PIN{ID: here, Check: []byte("042137"), Expires: after(time.Hour).Unix(), Tries: pinTries})
+	r.Fence(start, "one")
+	r.Fence(start, "")
+	if _, fresh, state := guess(r, start, "n", "042137"); !fresh || state != Live {
+		t.Errorf("it does not open: %q", state)
+	}
+}
+
 func TestPINExpires(t *testing.T) {
 	for at, want := range map[time.Duration]bool{24*time.Hour - time.Second: true, 24 * time.Hour: false} {
 		if _, fresh, state := guess(pinned("042137"), after(at), "n", "042137"); fresh != want {

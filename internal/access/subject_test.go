@@ -48,7 +48,7 @@ func TestEnterAs(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	lt := Lifetimes{Idle: time.Hour, Absolute: 2 * time.Hour, SharedIdle: time.Minute, SharedAbsolute: time.Hour}
 	in := Redemption{
-		Session: HashOf([]byte("s")), Nonce: HashOf([]byte("n")), Method: "google", Lifetimes: lt,
+		Session: HashOf([]byte("s")), Nonce: HashOf([]byte("n")), Method: "google", Ways: Ways([]string{"magic_link", "pin"}), Lifetimes: lt,
 		Bind: Subject{Method: "google", Hash: HashOf([]byte("mine"))},
 	}
 	r := new(Record)
@@ -56,7 +56,7 @@ func TestEnterAs(t *testing.T) {
 		t.Errorf("unproved: %t %s", fresh, state)
 	}
 	s, fresh, state := r.EnterAs(now, in, true)
-	if !fresh || state != Live || s.Method != "google" || len(r.Subjects) != 1 {
+	if !fresh || state != Live || s.Method != "google" || s.Ways != "magic_link pin" || len(r.Subjects) != 1 {
 		t.Fatalf("%+v %t %s", s, fresh, state)
 	}
 	if again, fresh, state := r.EnterAs(now.Add(time.Minute), in, true); fresh || state != Live || again != s || len(r.Sessions) != 1 {
