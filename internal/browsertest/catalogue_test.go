@@ -126,6 +126,10 @@ func (c *catalogue) revealing() {
 		v.send(v.get("/sign-in/magic-link"), "/sign-in/magic-link", "email", "adah@example.com")
 	}
 	c.add("wait", v.send(v.get("/sign-in/magic-link"), "/sign-in/magic-link", "email", "adah@example.com"))
+
+	h.conf.Methods = h.conf.Methods[:1] // no PIN is to be had
+	h.onFile(clients)
+	c.add("unknown-nopin", h.visitor().ask("adah@example.com"))
 }
 
 // mailServer answers as it is told.

@@ -326,12 +326,16 @@ func (e *engine) enqueue(ctx context.Context, id string, l letter, due, expires 
 
 // unknownPage says, in mode "reveal", that an address is not on file.
 func (v *visit) unknownPage(typed address.Address, back string) ui.Page {
+	reach := "unknown.reach"
+	if _, ok := v.takesPIN(); ok {
+		reach = "unknown.reach.pin"
+	}
 	return ui.Page{
 		Status: http.StatusUnprocessableEntity, Title: "unknown.title", Slots: ui.Slots{"typed": typed.String()},
 		Body: []ui.Block{
 			ui.Lead("unknown.lead"), ui.Text("unknown.tip"),
 			ui.Link{Key: "unknown.other", Href: v.Path + "/" + v.home().Path() + returnQuery(back), Weight: ui.Main},
-			ui.Text("unknown.reach"),
+			ui.Text(reach),
 		},
 	}
 }

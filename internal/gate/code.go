@@ -100,6 +100,9 @@ func (v *visit) sentPage(f *flow, wrong string) ui.Page {
 			repeat.Hidden = append(repeat.Hidden, ui.Hidden{Name: "shared", Value: "1"})
 		}
 		page.Body = append(page.Body, v.form(f, "/"+v.home().Path(), repeat))
+		if wait := time.Unix(a.Made, 0).Add(mailMinute.Per).Sub(v.now); wait > 0 {
+			page.Body = append(page.Body, ui.Told{Key: "sent.again.wait", Slots: ui.Slots{"wait": ui.Wait(wait)}})
+		}
 	}
 	page.Body = append(page.Body,
 		ui.Link{Key: "sent.none", Href: v.Path + "/help"},

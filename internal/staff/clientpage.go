@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/portalgate/portalgate/internal/address"
 	"github.com/portalgate/portalgate/internal/directory"
@@ -109,7 +110,7 @@ func (v *visit) clientPage(s gate.Sheet) {
 	}
 	ro, c := v.Gate.Roster(), s.Client
 	p := ui.Page{Title: "desk.client.title", Slots: slots(c), Body: v.wasDone(q)}
-	why, hint := v.why(c.ID)
+	in, why, hint := v.why(c.ID)
 	mailed := q.Get("done") == "invited" || q.Get("done") == "link"
 	if mailed && why.Do == SendLink && !strings.HasPrefix(why.Key, "why.mail.") {
 		// That mail has no trace yet, and a second press would send a second one.
@@ -119,7 +120,7 @@ func (v *visit) clientPage(s gate.Sheet) {
 	}
 	p.Body = append(p.Body, v.helps(why.Do, ro, c)...)
 	p.Body = append(p.Body, v.stands(s), ui.Heading("desk.help.head"))
-	p.Body = append(p.Body, v.help(why.Do, ro, s)...)
+	p.Body = append(p.Body, v.help(why.Do, ro, s, in.NextMail.Sub(in.Now))...)
 	p.Body = append(p.Body, ui.Heading("desk.file.head"), v.onFile(c))
 	p.Body = append(p.Body, v.keep(ro, c)...)
 	p.Body = append(p.Body, ui.Heading("desk.mails.head"))
@@ -173,7 +174,7 @@ func (v *visit) pinFact(s gate.Sheet) ui.Fact {
 }
 
 // help is what can be done for a client now, but for what stands above already.
-func (v *visit) help(above Press, ro gate.Roster, s gate.Sheet) (all []ui.Block) {
+func (v *visit) help(above Press, ro gate.Roster, s gate.Sheet, wait time.Duration) (all []ui.Block) {
 	c := s.Client
 	link := func(key, what string) { all = append(all, ui.Link{Key: key, Href: v.of(c.ID, what), Weight: ui.Other}) }
 	press := func(key, what string) { all = append(all, v.button(key, c.ID, what, ui.Other)) }
@@ -196,6 +197,8 @@ func (v *visit) help(above Press, ro gate.Roster, s gate.Sheet) (all []ui.Block)
 		press("desk.do.unlock", "unlock")
 	case s.Withheld:
 		press("desk.do.withhold", "unlock")
+	case above != LiftWait && wait > time.Minute: // as everybody waits who has just asked
+		press("desk.do.wait", "unlock")
 	}
 	if len(s.Accounts) > 0 && above != Unlink {
 		press("desk.do.unlink", "unlink")

@@ -117,7 +117,7 @@ type Known struct {
 
 func (v *visit) getClient(s gate.Sheet) {
 	v.tag(s.Client)
-	_, why := v.why(s.Client.ID)
+	_, _, why := v.why(s.Client.ID)
 	reply.JSON(v.w, v.r, http.StatusOK, Known{Public(s.Client), s, why})
 }
 

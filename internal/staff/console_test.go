@@ -360,6 +360,21 @@ func TestT10_EachHelpIsWrittenDown(t *testing.T) {
 	}
 }
 
+// T10: a wait can be ended whatever else keeps the client out, and however that is
+// to be helped. Everybody who has just asked waits a minute, which is no trouble.
+func TestT10_WaitCanBeEnded(t *testing.T) {
+	for wait, want := range map[time.Duration]int{0: 0, time.Minute: 0, 20 * time.Minute: 1} {
+		s := busy()
+		s.standing.MailDown = true // which is said first
+		s.sheet.PINsOff, s.sheet.CodesOff, s.sheet.PINsRest, s.sheet.Withheld = false, false, time.Time{}, false
+		s.standing.NextMail = s.standing.Now.Add(wait)
+		got := ask(s.desk(t), "desk", "GET", "/clients/c-ada", "").Body.String()
+		if n := strings.Count(said(got), "End the wait"); n != want {
+			t.Errorf("%v: the button is there %d times", wait, n)
+		}
+	}
+}
+
 // TestMailFates: each thing that can become of a mail has words.
 func TestMailFates(t *testing.T) {
 	s := busy()

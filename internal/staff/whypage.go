@@ -20,11 +20,11 @@ type Hint struct {
 	Do     string `json:"do,omitempty"`
 }
 
-// why says why a client cannot get in now.
-func (v *visit) why(id string) (Reason, Hint) {
+// why says how a client stands, and why they cannot get in now.
+func (v *visit) why(id string) (gate.Standing, Reason, Hint) {
 	in := v.Gate.Standing(v.r.Context(), id)
 	r := Why(in)
-	return r, Hint{Reason: strings.TrimPrefix(r.Key, "why."), Says: r.Say(v.UI, in.Now), Do: r.Do.Route()}
+	return in, r, Hint{Reason: strings.TrimPrefix(r.Key, "why."), Says: r.Say(v.UI, in.Now), Do: r.Do.Route()}
 }
 
 // helps is the one press that helps, if it can be made here.

@@ -93,9 +93,9 @@ func TestSafeURL(t *testing.T) {
 	}
 }
 
-// TestDialled: whatever a name resolves to, what answers on these addresses is
-// no issuer.
-func TestDialled(t *testing.T) {
+// TestC03_Dialled: whatever a name resolves to, what answers on these addresses is
+// no issuer: the gate is nobody's way to what only its own machine reaches.
+func TestC03_Dialled(t *testing.T) {
 	for addr, refused := range map[string]bool{
 		"169.254.169.254:80": true, "[fe80::1%eth0]:443": true, "[::ffff:169.254.169.254]:80": true, "[fd00:ec2::254]:80": true,
 		"0.0.0.0:443": true, "[::]:443": true, "224.0.0.1:443": true, "100.100.100.200:80": true,
