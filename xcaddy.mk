@@ -59,6 +59,8 @@ run: build
 	echo '  logs are in $(DATA); Ctrl-C stops everything'; \
 	while :; do sleep 1; alive; done
 
+# Three packages at a time, for many of them wait for other processes and not for
+# a processor.
 test: tools $(NPM)
 	@echo '== gofmt'
 	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
@@ -66,7 +68,7 @@ test: tools $(NPM)
 	@echo '== go vet'
 	go vet -tags $(TAGS) ./...
 	@echo '== go test -race (the first time most of it is compiling Caddy)'
-	go test -race -tags $(TAGS) -timeout 25m ./...
+	go test -race -tags $(TAGS) -timeout 25m -p 3 ./...
 	@echo '== go test, without -race: the races for one link at their size'
 	go test -tags $(TAGS) -timeout 10m -run 'L09_' ./internal/gate
 
