@@ -42,7 +42,7 @@ func (s *redisStore) Done(ctx context.Context, id string) error {
 
 // gates are as many gates on one Redis. Their clocks stand at the server's time,
 // unless told.
-func gates(t testing.TB, n int, o redis.Options, clients string) (all []*world, stores []*redisStore) {
+func gates(t testing.TB, n int, o redis.Options, clients string, opts ...option) (all []*world, stores []*redisStore) {
 	t.Helper()
 	c := &clock{}
 	c.t.Store(time.Now().UnixNano())
@@ -54,7 +54,7 @@ func gates(t testing.TB, n int, o redis.Options, clients string) (all []*world, 
 			s.Store, err = redis.Open(o)
 			return s, err
 		}}
-		w.begin(t, clients, wide)
+		w.begin(t, clients, append(opts, wide)...)
 		all, stores = append(all, w), append(stores, s)
 	}
 	return all, stores

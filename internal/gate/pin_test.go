@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -162,6 +163,17 @@ func TestP09_WhoIssued(t *testing.T) {
 	for _, want := range []string{`"pin_issued"`, `"by":"desk@willow.example"`, `"verified_by":"own questions"`, `"client":"c-ada"`} {
 		if !strings.Contains(w.logs.String(), want) {
 			t.Errorf("the audit log lacks %s", want)
+		}
+	}
+	w.browser().pin("ada@example.com", p.PIN).is(200)
+	w.told("ada@example.com")
+	var told []string
+	for _, m := range w.rt.Outbox().Messages() {
+		told = append(told, m.Subject)
+	}
+	for _, want := range []string{"mail.pin.subject", "notice.pinused.subject"} {
+		if !slices.Contains(told, w.conf.UI.Text(want, nil)) {
+			t.Errorf("the client is told %q, and not %s", told, want)
 		}
 	}
 	for _, o := range []PINOrder{{Client: "c-ada", By: "desk"}, {Client: "c-ada", By: "desk", VerifiedBy: strings.Repeat("x", 201)}} {

@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -56,8 +57,7 @@ func TestS07_TamperingByARedisWriter(t *testing.T) {
 // Wrong codes are counted, and the server forgets the last of them: it comes back
 // from an old file. Whoever goes on guessing must not get those tries again, not
 // for the code they were for: it belongs to a link of the history that was lost,
-// and is not even compared any more. What was counted before stays counted. (A
-// PIN, which the row names as well, is an issue of its own.)
+// and is not even compared any more. What was counted before stays counted.
 func TestP06_CountersAfterFailover(t *testing.T) {
 	srv := redistest.Standalone(t)
 	ws, stores := gates(t, 1, redis.Options{URL: srv.URL()}, sampleClients)
@@ -94,4 +94,38 @@ func TestP06_CountersAfterFailover(t *testing.T) {
 	b.ask("ada@example.com")
 	m = w.letters("ada@example.com", 2)[0]
 	b.send(b.get("/sign-in/code").form("/sign-in/code"), "code", code(m)).isPortal("/", "c-ada")
+}
+
+// The same with a PIN: what the server has forgotten of the guesses at it must not
+// be had again. It is void, right or not, and what was counted before stays counted.
+// A PIN that is made afterwards lets in.
+func TestP06_PINAfterFailover(t *testing.T) {
+	srv := redistest.Standalone(t)
+	ws, stores := gates(t, 1, redis.Options{URL: srv.URL()}, sampleClients, pins)
+	w, networks := ws[0], 0
+	try := func(pin string) *page { // each from a network of its own
+		networks++
+		return w.browser().from(fmt.Sprintf("198.51.100.%d", networks)).pin("ada@example.com", pin)
+	}
+	pin := w.issue("c-ada")
+	for range 2 {
+		try(other(pin)).is(422).says("pin.no")
+	}
+	srv.Do("SAVE")
+	for range 2 { // in the window that is lost
+		try(other(pin)).is(422).says("pin.no")
+	}
+	srv.Restart()
+	redistest.Await(t, "the server answers", func() bool {
+		_, err := stores[0].Get(t.Context(), "main/claim")
+		return err == nil
+	})
+	try(pin).is(422).says("pin.no")
+	if n := w.live("c-ada"); n != 0 {
+		t.Fatalf("%d sessions by the PIN of a history that was lost", n)
+	}
+	if got := w.record("c-ada").PINs.Row; got != 2 {
+		t.Errorf("%d wrong PINs on record, want the 2 that were kept", got)
+	}
+	try(w.issue("c-ada")).isPortal("/files/7", "c-ada")
 }
