@@ -8,16 +8,33 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/portalgate/portalgate/internal/redistest"
 )
 
 // TestShippedDesk walks through what `make -f xcaddy.mk run` serves, on ports of
 // its own: one of the staff signs in at the desk's own gate, and helps a client.
 // Who is a client only is not served there, signed in to the portal or not.
 func TestShippedDesk(t *testing.T) {
-	l := newLive(t)
-	t.Setenv("XDG_DATA_HOME", l.dir)
 	t.Setenv("STORE", "")
 	os.Unsetenv("STORE")
+	shippedDesk(t)
+}
+
+// TestShippedDeskOnRedis is the same with REDIS_URL=redis://… behind that command.
+func TestShippedDeskOnRedis(t *testing.T) {
+	srv := redistest.Standalone(t)
+	t.Setenv("STORE", "redis {env.REDIS_URL}")
+	t.Setenv("REDIS_URL", srv.URL())
+	shippedDesk(t)
+	if n := srv.Do("DBSIZE"); n == "0" {
+		t.Error("the Redis is empty")
+	}
+}
+
+func shippedDesk(t *testing.T) {
+	l := newLive(t)
+	t.Setenv("XDG_DATA_HOME", l.dir)
 	t.Chdir("..")
 	text, err := os.ReadFile("Caddyfile")
 	if err != nil {
