@@ -41,7 +41,13 @@ type Files struct {
 	seq   int64  // guarded by mu; the last event in it
 	hash  string // guarded by mu; and its hash
 	size  int64  // guarded by mu; of the file, as we left it
+
+	refused int // guarded by mu; how often in a row the folder was another's
 }
+
+// patience is how often the folder may be another's before that is an error: it is
+// asked for once a second.
+const patience = 30
 
 // NewFiles returns the files in a directory, which is made when there is something
 // to write. Whole months that ended longer than keep ago are removed.
@@ -74,9 +80,13 @@ func (f *Files) Follow(ctx context.Context, c *Chain) error {
 		return fmt.Errorf("opening the audit log's files: %w", err)
 	}
 	unlock, free := lock(f.dir)
-	if !free {
-		return nil // somebody else writes there just now, and the next second will do
+	if !free { // somebody else writes there just now, and the next second will do
+		if f.refused++; f.refused > patience {
+			return fmt.Errorf("another process has held the audit log's folder %d times in a row; give each server a folder of its own", f.refused)
+		}
+		return nil
 	}
+	f.refused = 0
 	defer unlock()
 	if err := f.begin(); err != nil {
 		return fmt.Errorf("opening the audit log's files: %w", err)
