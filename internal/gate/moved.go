@@ -74,7 +74,8 @@ func (e *engine) tellMoved(ctx context.Context, c *Config, now time.Time, it sto
 		return none, err
 	}
 	on, bound, err := e.records.OnFile(ctx, c.Clients, r.Client)
-	gone, here := on.ID == "", on.Email == l.Address
+	there, _ := address.Parse(on.Email)
+	gone, here := on.ID == "", on.ID != "" && there.Canonical() == at.Canonical()
 	unmade := bound != "" && !r.BoundTo(r.Client, bound) || bound == "" && here
 	switch {
 	case err != nil:
