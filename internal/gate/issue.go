@@ -135,7 +135,8 @@ func (rt *Runtime) VoidPIN(ctx context.Context, client, by string) error {
 
 // Unlock lets a client use PINs and mail codes again that too many wrong ones
 // have turned off, has mail sent again that was held back after a complaint, and
-// lifts the wait of a client who has asked for too many links. Of the first and
+// lifts the wait of a client who has asked for too many links, or whose address was
+// typed too often for a program. Of the first and
 // the last the client is told by mail. It is nil if there was nothing of the kind.
 func (rt *Runtime) Unlock(ctx context.Context, client, by string) error {
 	opened := false
@@ -153,7 +154,8 @@ func (rt *Runtime) Unlock(ctx context.Context, client, by string) error {
 	return rt.liftWait(ctx, client, by)
 }
 
-// liftWait forgets how many links a client has asked for, if there were too many.
+// liftWait forgets how many links a client has asked for, and how often somebody
+// has typed the address for a program, if that was too often.
 func (rt *Runtime) liftWait(ctx context.Context, client, by string) error {
 	e, c, err := rt.desk(ctx)
 	if err != nil {
@@ -167,7 +169,7 @@ func (rt *Runtime) liftWait(ctx context.Context, client, by string) error {
 	if err != nil {
 		return nil // nobody can have asked for any
 	}
-	limits := c.mailLimits(&e.keys, to, true)
+	limits := append(c.mailLimits(&e.keys, to, true), c.programLimits(&e.keys, to, true)...)
 	d, err := e.backend.Allow(ctx, limits)
 	if err != nil || d.Allowed {
 		return err
@@ -180,7 +182,7 @@ func (rt *Runtime) liftWait(ctx context.Context, client, by string) error {
 		return err
 	}
 	rt.done(ctx, e, c, "wait_lifted", client, by)
-	if slices.Max(d.Refused) > 0 { // the first is that of a minute: over before it is told
+	if slices.ContainsFunc(d.Refused, func(i int) bool { return limits[i].Rate != mailMinute }) { // a minute is over before it is told
 		rt.tellHelped(ctx, client, letter{Lifted: true})
 	}
 	return nil

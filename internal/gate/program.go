@@ -133,12 +133,18 @@ func (v *visit) prepare(m Method, f *flow, field string, to address.Address, sta
 		return
 	}
 	rt.background.Go(func() {
-		select {
-		case <-time.After(rand.N(max(1, rt.o.Pause))):
-		case <-rt.life.Done():
-		}
-		ctx, cancel := context.WithTimeout(rt.life, 2*m.within())
+		// Ready first: if another takes the program's place meanwhile, it still does this.
+		pause := rand.N(max(1, rt.o.Pause))
+		ctx, cancel := context.WithTimeout(rt.life, pause+2*m.within())
 		defer cancel()
+		if err := m.Authenticator.(program).Ready(ctx); err != nil {
+			c.Log.Error("a sign-in method is not ready", zap.String("method", m.Name), zap.Error(err))
+		}
+		select {
+		case <-time.After(pause):
+		case <-rt.life.Done():
+			return
+		}
 		select {
 		case e.preparing <- struct{}{}:
 			defer func() { <-e.preparing }()

@@ -6,8 +6,10 @@ package gate
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -161,4 +163,47 @@ func TestG02_PagesWithoutEnd(t *testing.T) {
 	look("192.0.2.2").is(200)
 	w.clock.advance(10 * time.Minute)
 	look("192.0.2.1").is(200)
+}
+
+// TestG02_PagesOfAnotherSite: a page of another site, open in some browser of an
+// office, has its browser look at a program's page as at a picture, or send a form
+// there, without end. The program is not asked, and nobody in the office has to wait.
+func TestG02_PagesOfAnotherSite(t *testing.T) {
+	s := texts()
+	w := withPhones(t, programs("text", s), func(c *Config, _ *HandlerOptions) {
+		c.Limits.Requests = limit.Rate{Count: 3, Per: time.Hour}
+	})
+	for range 20 {
+		for method, want := range map[string]int{"GET": 204, "POST": 403} {
+			r := httptest.NewRequest(method, w.front+"/sign-in/m/text", strings.NewReader("email=ada@example.com"))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.Header.Set("Sec-Fetch-Site", "cross-site")
+			r.Header.Set("Sec-Fetch-Dest", "iframe")
+			rec := httptest.NewRecorder()
+			if err := w.h.ServeHTTP(rec, r, Front{IP: netip.MustParseAddr("192.0.2.1")}, nil); err != nil || rec.Code != want {
+				t.Fatalf("%s is answered %d, %v", method, rec.Code, err)
+			}
+		}
+	}
+	if s.begun != 0 {
+		t.Errorf("it was asked %d times", s.begun)
+	}
+	w.browser().from("192.0.2.1").get("/sign-in/m/text").is(200)
+}
+
+// TestT10_WaitAtAProgram: strangers type a client's address so often that a program
+// is asked no more about it. Staff end that for the client who calls.
+func TestT10_WaitAtAProgram(t *testing.T) {
+	w := withPhones(t, programs("words", words()))
+	var from []netip.Addr
+	for i := range perSecret.Count {
+		from = append(from, network(i))
+	}
+	guessWords(w, []string{"ada@example.com"}, from...)
+	b := w.browser().from("192.0.2.1")
+	b.by("words", "email", "ada@example.com", "words", "right horse").is(429)
+	if err := w.rt.Unlock(t.Context(), "c-ada", "desk"); err != nil {
+		t.Fatal(err)
+	}
+	b.by("words", "email", "ada@example.com", "words", "right horse").in("c-ada")
 }

@@ -35,6 +35,9 @@ const maxFlow = 3900
 
 // beginProgram shows a program's first form.
 func (v *visit) beginProgram(m Method) {
+	if v.prefetch() { // or as a picture in another site's page: nobody sees it
+		return
+	}
 	step, ok := v.first(m, v.back())
 	if !ok {
 		return
@@ -102,6 +105,10 @@ func (v *visit) step(m Method, p posted) {
 	}
 	a := answers{
 		back: safeReturn(p.Get("return_to"), v.Path), fields: map[string]string{}, shared: p.Get("shared") == "1",
+	}
+	if p.foreign && under == nil { // for no other site's page is a program asked
+		v.crossed(p, ui.Page{Body: []ui.Block{v.way(m, m.Describe().Text+".offer", ui.Main, a.back)}})
+		return
 	}
 	ask := v.question(m, under, a.back)
 	if ask == nil {
@@ -222,11 +229,7 @@ func (v *visit) takeAddress(m Method, from, f *flow, field string, to address.Ad
 	d, _, err := v.countAddress(ctx, onFile, v.stepLimits(from), []limit.Ask{
 		{Key: k.limitKey("step-unknown-browser", from.Browser), Rate: v.Limits.Unknown},
 		{Key: k.limitKey("step-unknown-network", v.network()), Rate: unknownNetwork},
-	}, []limit.Ask{
-		{Key: k.limitAddress("step-minute", to), Rate: mailMinute},
-		{Key: k.limitAddress("step-hour", to), Rate: mailHour},
-		{Key: k.limitAddress("step-day", to), Rate: v.Limits.Mails},
-	})
+	}, v.programLimits(k, to, false)[:3])
 	if !v.allowed(m, f.Back, d, err) {
 		return
 	}
@@ -264,7 +267,7 @@ func (v *visit) countStep(m Method, from, f *flow, to address.Address) bool {
 	}
 	if to != (address.Address{}) {
 		asks = append(asks, limit.Ask{Key: k.limitKey("step-guesser", v.network(), to.Canonical()), Rate: perGuesser},
-			limit.Ask{Key: k.limitAddress("step-secret", to), Rate: perSecret})
+			v.programLimits(k, to, false)[3])
 	}
 	d, err := v.eng.backend.Allow(v.r.Context(), asks)
 	return v.allowed(m, f.Back, d, err)
