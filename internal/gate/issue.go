@@ -18,6 +18,7 @@ import (
 	"github.com/portalgate/portalgate/internal/access"
 	"github.com/portalgate/portalgate/internal/address"
 	"github.com/portalgate/portalgate/internal/directory"
+	"github.com/portalgate/portalgate/internal/limit"
 	"github.com/portalgate/portalgate/internal/mail"
 	"github.com/portalgate/portalgate/internal/session"
 	"github.com/portalgate/portalgate/internal/store"
@@ -136,8 +137,8 @@ func (rt *Runtime) VoidPIN(ctx context.Context, client, by string) error {
 // Unlock lets a client use PINs and mail codes again that too many wrong ones
 // have turned off, has mail sent again that was held back after a complaint, and
 // lifts the wait of a client who has asked for too many links, or whose address was
-// typed too often for a program. Of the first and
-// the last the client is told by mail. It is nil if there was nothing of the kind.
+// typed too often for a program. Of the first and the last the client is told by
+// mail. It is nil if there was nothing of the kind.
 func (rt *Runtime) Unlock(ctx context.Context, client, by string) error {
 	opened := false
 	err := rt.change(ctx, client, "unlocked", by, func(now time.Time, r *access.Record) bool {
@@ -169,7 +170,8 @@ func (rt *Runtime) liftWait(ctx context.Context, client, by string) error {
 	if err != nil {
 		return nil // nobody can have asked for any
 	}
-	limits := append(c.mailLimits(&e.keys, to, true), c.programLimits(&e.keys, to, true)...)
+	limits := slices.Concat(c.mailLimits(&e.keys, to, true), c.programLimits(&e.keys, to, true),
+		[]limit.Ask{secretLimit(&e.keys, to, true)})
 	d, err := e.backend.Allow(ctx, limits)
 	if err != nil || d.Allowed {
 		return err

@@ -36,15 +36,18 @@ func (c *Config) mailLimits(k *keys, to address.Address, peek bool) []limit.Ask 
 	}
 }
 
-// programLimits are those of what programs send to a mailbox, and, the last, of what
-// is typed beside its address.
+// programLimits are those of what programs send to a mailbox.
 func (c *Config) programLimits(k *keys, to address.Address, peek bool) []limit.Ask {
 	return []limit.Ask{
 		{Key: k.limitAddress("step-minute", to), Rate: mailMinute, Peek: peek},
 		{Key: k.limitAddress("step-hour", to), Rate: mailHour, Peek: peek},
 		{Key: k.limitAddress("step-day", to), Rate: c.Limits.Mails, Peek: peek},
-		{Key: k.limitAddress("step-secret", to), Rate: perSecret, Peek: peek},
 	}
+}
+
+// secretLimit is that of what is typed for a program beside an address.
+func secretLimit(k *keys, to address.Address, peek bool) limit.Ask {
+	return limit.Ask{Key: k.limitAddress("step-secret", to), Rate: perSecret, Peek: peek}
 }
 
 // countAsk counts that a link was asked for. mailbox reports that only the

@@ -229,7 +229,7 @@ func (v *visit) takeAddress(m Method, from, f *flow, field string, to address.Ad
 	d, _, err := v.countAddress(ctx, onFile, v.stepLimits(from), []limit.Ask{
 		{Key: k.limitKey("step-unknown-browser", from.Browser), Rate: v.Limits.Unknown},
 		{Key: k.limitKey("step-unknown-network", v.network()), Rate: unknownNetwork},
-	}, v.programLimits(k, to, false)[:3])
+	}, v.programLimits(k, to, false))
 	if !v.allowed(m, f.Back, d, err) {
 		return
 	}
@@ -267,7 +267,7 @@ func (v *visit) countStep(m Method, from, f *flow, to address.Address) bool {
 	}
 	if to != (address.Address{}) {
 		asks = append(asks, limit.Ask{Key: k.limitKey("step-guesser", v.network(), to.Canonical()), Rate: perGuesser},
-			v.programLimits(k, to, false)[3])
+			secretLimit(k, to, false))
 	}
 	d, err := v.eng.backend.Allow(v.r.Context(), asks)
 	return v.allowed(m, f.Back, d, err)
